@@ -1,0 +1,53 @@
+# What one does with a clone. `make help` lists it; CI is `make check` and `make test`.
+
+PYTHON ?= python3
+export DOMAINFLOW_HOME := $(shell DOMAINFLOW_HOME="$(DOMAINFLOW_HOME)" scripts/home.sh)
+bin := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock run test check fix docs bench chaos soak clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 10
+
+venv: .venv/.stamp  ## make .venv from the lock
+
+.venv/.stamp: requirements.lock pyproject.toml scripts/venv.sh
+	@PYTHON="$(PYTHON)" scripts/venv.sh
+
+run: venv  ## run the main example against the lab, going on where it stopped
+	$(bin)/domainflow run examples/main_job.toml --lab --continue
+
+test: venv  ## run the tests, but for chaos and soak
+	$(bin)/python -m pytest
+
+check: venv  ## lint, format, types, floors, links: everything CI checks but the tests
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy --strict domainflow
+	$(bin)/pyright
+	$(bin)/lint-imports --no-logo
+	$(bin)/python scripts/check_docs.py
+
+fix: venv  ## mend what ruff can mend
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+docs: venv  ## see that every link in the documents leads somewhere
+	$(bin)/python scripts/check_docs.py
+
+bench: venv  ## run every bench
+	@set -e; for file in bench/*.py; do echo "== $$file"; $(bin)/python "$$file"; done
+
+chaos: venv  ## run the tests that kill processes
+	$(bin)/python -m pytest -m chaos --timeout=1800
+
+soak: venv  ## run the tests that last
+	$(bin)/python -m pytest -m soak --timeout=7200
+
+lock:  ## make requirements.lock anew from pyproject.toml (needs uv)
+	@scripts/lock.sh
+
+clean:  ## remove caches and the environment; the home with its data stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

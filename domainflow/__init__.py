@@ -1,0 +1,1 @@
+"""DomainFlow: an actor-model runtime for domain campaigns, durable on Postgres."""

@@ -1,0 +1,1 @@
+"""Who may do what, and which input is fit to be looked at."""

@@ -1,0 +1,76 @@
+"""Connections by purpose: two pools, and single ones for commit lanes and the listener.
+
+Every connection takes on one of our roles at once, so that row-level security holds even under a superuser's DSN.
+"""
+
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from domainflow.errors import StoreUnavailable
+
+ROLES: Final[dict[str, LiteralString]] = {
+    "app": "set role domainflow_app",
+    "upkeep": "set role domainflow_upkeep",
+}
+# A half-open connection must not hang a thread for the two hours of TCP's default.
+KEEPALIVES: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+def connect(dsn: str, role: str) -> Connection[TupleRow]:
+    """Return a connection in autocommit that acts as `role` (a key of ROLES).
+
+    Raises StoreUnavailable: no connection, or its user may not act as that role; says what to grant.
+    """
+    try:
+        connection = psycopg.connect(dsn, autocommit=True, application_name=f"domainflow {role}", **KEEPALIVES)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"cannot connect to Postgres: {str(error).strip()}") from error
+    try:
+        take_role(connection, role)
+    except StoreUnavailable:
+        connection.close()
+        raise
+    return connection
+
+
+def take_role(connection: Connection[TupleRow], role: str) -> None:
+    """Make `connection` act as `role` for its whole life."""
+    try:
+        connection.execute(ROLES[role])
+    except psycopg.errors.UndefinedObject as error:
+        raise StoreUnavailable(f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        user = connection.info.user
+        raise StoreUnavailable(f"user {user} may not act as domainflow_{role}: grant domainflow_{role} to {user}") from error
+    except psycopg.errors.InvalidParameterValue as error:
+        raise StoreUnavailable(f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN") from error
+
+
+def open_pool(dsn: str, role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
+    """Return an open pool of at most `size` connections that act as `role`; each is checked when it is taken."""
+
+    def configure(connection: Connection[TupleRow]) -> None:
+        take_role(connection, role)
+
+    return ConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=30.0,
+        max_waiting=1000,
+        kwargs={"autocommit": True, "application_name": f"domainflow {role}", **KEEPALIVES},
+        configure=configure,
+        check=ConnectionPool.check_connection,
+        name=f"domainflow-{role}",
+        open=True,
+    )
