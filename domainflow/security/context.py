@@ -3,8 +3,6 @@
 Values only. Whether something is allowed is decided in `gate`.
 """
 
-from typing import Final
-
 from msgspec import Struct
 
 
@@ -23,9 +21,11 @@ class Context(Struct, frozen=True, kw_only=True):
     correlation_id: str  # the whole story
     causation_id: str = ""  # the message that made this one
     idempotency_key: str = ""  # of the command, unique a (tenant, principal); empty: none
+    box_id: str = ""  # of the command box entry that this message came from; empty: it came by itself
     deadline_s: float | None = None  # on this process's monotonic clock
     chain: tuple[str, ...] = ()  # paths of the actors that wait for the answer
 
 
-# What the runtime does by itself (admission, accounting, reconciling) it does under this name.
-SYSTEM: Final = Principal(id="system", roles=("super_admin",), tenant="system")
+def system(tenant: str) -> Principal:
+    """Who the runtime itself is when it acts for a tenant: admission, accounting, reconciling."""
+    return Principal(id="system", roles=("super_admin",), tenant=tenant)

@@ -12,7 +12,16 @@ TAG: Final = b"domainflow event 1"
 
 
 def link(
-    *, stream: str, version: int, previous: bytes, tenant: str, recorded_at_us: int, type_: str, type_version: int, context: bytes, body: bytes
+    *,
+    stream: str,
+    version: int,
+    previous: bytes,
+    tenant: str,
+    recorded_at_us: int,
+    type_: str,
+    type_version: int,
+    context: bytes,
+    body: bytes,
 ) -> bytes:
     """Return the 32-byte hash of an event that follows `previous`."""
     digest = sha256(TAG)

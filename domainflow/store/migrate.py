@@ -32,7 +32,9 @@ create table if not exists domainflow_meta.migration (
 grant select on domainflow_meta.migration to public;
 """
 TABLE_EXISTS: Final[LiteralString] = "select to_regclass('domainflow_meta.migration') is not null"
-APPLIED: Final[LiteralString] = "select version, name, up_sha256, down_sql from domainflow_meta.migration order by version"
+APPLIED: Final[LiteralString] = (
+    "select version, name, up_sha256, down_sql from domainflow_meta.migration order by version"
+)
 RECORD: Final[LiteralString] = """
 insert into domainflow_meta.migration (version, name, up_sha256, down_sql, took_ms) values (%s, %s, %s, %s, %s)
 """
@@ -128,12 +130,16 @@ def _apply(connection: Connection[TupleRow], migration: Migration) -> None:
         connection.execute(_trusted(migration.up_sql))
         connection.execute("reset role")
         took_ms = int((time.monotonic() - started) * 1000)
-        connection.execute(RECORD, (migration.version, migration.name, migration.up_sha256, migration.down_sql, took_ms))
+        connection.execute(
+            RECORD, (migration.version, migration.name, migration.up_sha256, migration.down_sql, took_ms)
+        )
 
 
 def _compare(have: tuple[Applied, ...], want: tuple[Migration, ...]) -> None:
     if len(have) > len(want):
-        raise SchemaMismatch(f"the database is at schema {have[-1].version}, newer than this version knows ({want[-1].version})")
+        raise SchemaMismatch(
+            f"the database is at schema {have[-1].version}, newer than this version knows ({want[-1].version})"
+        )
     for row, migration in zip(have, want, strict=False):
         if row.version != migration.version:
             raise SchemaMismatch(f"the database has a hole: migration {migration.name} is missing before {row.name}")
@@ -152,11 +158,13 @@ def _locked(dsn: str) -> Connection[TupleRow]:
         connection.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
     except psycopg.errors.LockNotAvailable as error:
         connection.close()
-        raise StoreUnavailable(f"another process has been migrating for {LOCK_WAIT_S:.0f} s: nothing was applied") from error
+        raise StoreUnavailable(
+            f"another process has been migrating for {LOCK_WAIT_S:.0f} s: nothing was applied"
+        ) from error
     connection.execute("set lock_timeout = '5s'")  # of the DDL: better to fail than to queue everybody behind us
     return connection
 
 
 def _trusted(sql: str) -> LiteralString:
     """The one place where text that is not a literal becomes SQL: files of this package, or their stored copies."""
-    return cast("LiteralString", sql)
+    return cast("LiteralString", sql)  # type: ignore[redundant-cast]  # to mypy it is a str, to pyright it is not

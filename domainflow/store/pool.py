@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 
 import psycopg
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
@@ -17,13 +18,14 @@ ROLES: Final[dict[str, LiteralString]] = {
     "upkeep": "set role domainflow_upkeep",
 }
 # A half-open connection must not hang a thread for the two hours of TCP's default.
-KEEPALIVES: Final = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
+KEEPALIVES: Final = (
+    "connect_timeout=10 keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000"
+)
+
+
+def lively(dsn: str) -> str:
+    """Return `dsn` with time-outs; its own values win."""
+    return make_conninfo(KEEPALIVES, **conninfo_to_dict(dsn))
 
 
 def connect(dsn: str, role: str) -> Connection[TupleRow]:
@@ -32,7 +34,7 @@ def connect(dsn: str, role: str) -> Connection[TupleRow]:
     Raises StoreUnavailable: no connection, or its user may not act as that role; says what to grant.
     """
     try:
-        connection = psycopg.connect(dsn, autocommit=True, application_name=f"domainflow {role}", **KEEPALIVES)
+        connection = psycopg.connect(lively(dsn), autocommit=True, application_name=f"domainflow {role}")
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"cannot connect to Postgres: {str(error).strip()}") from error
     try:
@@ -48,12 +50,18 @@ def take_role(connection: Connection[TupleRow], role: str) -> None:
     try:
         connection.execute(ROLES[role])
     except psycopg.errors.UndefinedObject as error:
-        raise StoreUnavailable(f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN") from error
+        raise StoreUnavailable(
+            f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN"
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         user = connection.info.user
-        raise StoreUnavailable(f"user {user} may not act as domainflow_{role}: grant domainflow_{role} to {user}") from error
+        raise StoreUnavailable(
+            f"user {user} may not act as domainflow_{role}: grant domainflow_{role} to {user}"
+        ) from error
     except psycopg.errors.InvalidParameterValue as error:
-        raise StoreUnavailable(f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN") from error
+        raise StoreUnavailable(
+            f"the role domainflow_{role} does not exist: run `domainflow migrate up` with an admin DSN"
+        ) from error
 
 
 def open_pool(dsn: str, role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
@@ -63,12 +71,12 @@ def open_pool(dsn: str, role: str, *, size: int) -> ConnectionPool[Connection[Tu
         take_role(connection, role)
 
     return ConnectionPool(
-        dsn,
+        lively(dsn),
         min_size=1,
         max_size=size,
         timeout=30.0,
         max_waiting=1000,
-        kwargs={"autocommit": True, "application_name": f"domainflow {role}", **KEEPALIVES},
+        kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
         configure=configure,
         check=ConnectionPool.check_connection,
         name=f"domainflow-{role}",

@@ -36,6 +36,16 @@ create table domainflow.runtime (
   lease_until timestamptz not null
 ) with (fillfactor = 50);
 
+-- Both must hold for a runtime to be alive; either one's end allows a takeover. An advisory lock of a session ends
+-- with its backend, so that a restart after a kill need not wait for the lease.
+create view domainflow.live_runtime as
+  select r.id from domainflow.runtime r
+   where r.lease_until > clock_timestamp()
+     and exists (select 1 from pg_locks l
+                  where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                    and (l.classid::bigint << 32) | l.objid::bigint = r.lock_key);
+
 -- A commit statement holds its lane's row FOR SHARE; raising the generation waits for it and bars those not begun.
 create table domainflow.lane (
   runtime uuid not null references domainflow.runtime on delete cascade,
@@ -229,7 +239,7 @@ create table domainflow.source_chunk (
 alter table domainflow.source_chunk alter column data set storage external;
 
 grant select, insert, update, delete on domainflow.runtime to domainflow_upkeep;
-grant select on domainflow.runtime, domainflow.era to domainflow_app, domainflow_reader, domainflow_upkeep;
+grant select on domainflow.runtime, domainflow.live_runtime, domainflow.era to domainflow_app, domainflow_reader, domainflow_upkeep;
 grant select, insert, update on domainflow.lane to domainflow_app;
 grant select, insert, update, delete on domainflow.lane to domainflow_upkeep;
 grant usage on sequence domainflow.event_seq to domainflow_app, domainflow_upkeep;

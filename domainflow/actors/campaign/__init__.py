@@ -1,0 +1,1 @@
+"""A campaign: one owned stream, one actor; see messages, core, actor."""

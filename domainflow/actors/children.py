@@ -1,0 +1,255 @@
+"""A supervisor's children: what each is made from, where each stands, and how one is started, stopped or given up.
+
+Which child is started or stopped, and when, is decided by the supervisors in `supervisor` and `dynamic`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+import structlog
+
+from domainflow.actors.behaviour import Behaviour, Factory
+from domainflow.actors.cell import Cell
+from domainflow.actors.directory import child_path
+from domainflow.actors.envelope import Reply
+from domainflow.actors.environment import RunsOn
+from domainflow.actors.mailbox import CAPACITY, TurnSeized
+from domainflow.actors.ref import Ref, Status
+from domainflow.actors.restart import Exit, Restart, Sibling
+from domainflow.actors.signals import ChildFailed, ChildStarted, ChildStopped, Start, Stop
+from domainflow.errors import InvalidInput
+
+SHUTDOWN_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.01  # a turn is outside the behaviour's code for microseconds
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildSpec:
+    """What a child is made from.
+
+    Args:
+        name: unique among its siblings; no slash.
+        factory: makes its behaviour, once a start, on the child's thread.
+        restart: when it is restarted.
+        dispatcher: pool, or pinned for a behaviour that waits for the outside world: a thread of its own.
+        shutdown_s: how long a stop may take before the child is given up; None: as long as it takes.
+        capacity: user messages that may wait.
+        kind: a supervisor runs beside the pool, and has as much time to stop as its children need.
+
+    Raises:
+        InvalidInput: a name that cannot stand in a path.
+    """
+
+    name: str
+    factory: Factory
+    restart: Restart = Restart.PERMANENT
+    dispatcher: Literal["pool", "pinned"] = "pool"
+    shutdown_s: float | None = SHUTDOWN_S
+    capacity: int = CAPACITY
+    kind: Literal["worker", "supervisor"] = "worker"
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot stand in a path."""
+        if not self.name or "/" in self.name:
+            raise InvalidInput(f"the name of a child must not be empty or contain a slash: {self.name!r}")
+
+
+class ChildStatus(StrEnum):
+    """Where a child stands, as its supervisor knows."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    WAITING = "waiting"  # for its restart
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """One child of one supervisor."""
+
+    spec: ChildSpec
+    cell: Cell | None = None  # none before the first start and after an end for good
+    status: ChildStatus = ChildStatus.IDLE
+    restarts_at_s: tuple[float, ...] = ()  # where each child has its own budget
+    proven: bool = False  # has started once, or is wanted whether it starts or not
+    then_start: ChildSpec | None = None  # to be started when it has stopped
+    start_replies: list[Reply] = field(default_factory=list)
+    stop_replies: list[Reply] = field(default_factory=list)
+
+    @property
+    def ref(self) -> Ref[object] | None:
+        """Its address, if it has a cell."""
+        return None if self.cell is None else self.cell.ref
+
+    @property
+    def sibling(self) -> Sibling:
+        """The child as a decision sees it."""
+        return Sibling(self.spec.name, self.spec.restart)
+
+
+class _Overdue(NamedTuple):
+    name: str
+    final: bool
+
+
+class RestartDue(NamedTuple):
+    """The delay before a child's restart is over."""
+
+    name: str
+
+
+class Supervising(Behaviour[object]):
+    """What all supervisors do alike. Children report by signals: a supervisor waits for nothing and nobody."""
+
+    def __init__(self) -> None:
+        self._children: dict[str, Child] = {}  # in start order
+        self._giving_up: BaseException | None = None
+
+    # --- what each supervisor decides
+
+    def _child_started(self, child: Child) -> None:
+        raise NotImplementedError
+
+    def _child_failed(self, child: Child, error: BaseException) -> None:
+        """It raised and is without a behaviour."""
+        raise NotImplementedError
+
+    def _child_ended(self, child: Child) -> None:
+        """It came to a normal end by itself."""
+        raise NotImplementedError
+
+    def _child_stopped(self, child: Child) -> None:
+        """It stopped because it was told to, or was given up."""
+        raise NotImplementedError
+
+    def _hear_own(self, signal: object) -> None:
+        raise NotImplementedError
+
+    def _give_up(self, error: BaseException) -> None:
+        """Stop all children; then fail with this error."""
+        raise NotImplementedError
+
+    # --- what they share
+
+    def on_signal(self, signal: object) -> None:
+        self._protected(lambda: self._hear(signal))
+
+    def _protected(self, act: Callable[[], None]) -> None:
+        """Act; if that fails for a reason of its own, a host's hook say, then not before the children are stopped."""
+        try:
+            act()
+        except TurnSeized:
+            raise
+        except BaseException as error:
+            if self._giving_up is not None:
+                raise
+            self._giving_up = error
+            self._give_up(error)
+
+    def _hear(self, signal: object) -> None:
+        match signal:
+            case ChildStarted():
+                if (child := self._reporter(signal.path)) and child.status is ChildStatus.STARTING:
+                    child.status = ChildStatus.RUNNING
+                    self._child_started(child)
+            case ChildFailed():
+                # While it is being stopped its ChildStopped will follow.
+                if (child := self._reporter(signal.path)) and child.status is not ChildStatus.STOPPING:
+                    child.status = ChildStatus.IDLE
+                    self._child_failed(child, signal.error)
+            case ChildStopped():
+                if child := self._reporter(signal.path):
+                    self._hear_stopped(child, signal)
+            case _Overdue():
+                self._abandon(signal)
+            case _:
+                self._hear_own(signal)
+
+    def _reporter(self, path: str) -> Child | None:
+        return self._children.get(path.rpartition("/")[2])
+
+    def _hear_stopped(self, child: Child, report: ChildStopped) -> None:
+        ordered = child.status is ChildStatus.STOPPING
+        # An order that met an actor which had just ended by itself is answered twice: once as its own end, once as
+        # ours. And one that met an abandoned actor is answered when nobody waits for it any more.
+        if ordered != (report.exit is Exit.SHUTDOWN or (ordered and report.final)):
+            return
+        if report.final:
+            child.cell = None
+        child.status = ChildStatus.IDLE
+        if ordered:
+            self.cell.cancel_timer(("shutdown", child.spec.name))
+            self._child_stopped(child)
+        else:
+            self._child_ended(child)
+
+    def _start(self, child: Child) -> None:
+        child.status = ChildStatus.STARTING
+        try:
+            if child.cell is None:
+                child.cell = self._cell_of(child.spec)
+                child.cell.launch()
+            else:
+                child.cell.order(Start())
+        except Exception as error:  # noqa: BLE001  # the path is taken or no thread to be had: a failed start
+            child.cell = None
+            self.cell.signal(ChildFailed(child.spec.name, 0, error))
+
+    def _cell_of(self, spec: ChildSpec) -> Cell:
+        return Cell(
+            self.cell.environment,
+            child_path(self.cell.path, spec.name),
+            spec.factory,
+            report=self.cell.hear,
+            capacity=spec.capacity,
+            runs_on=RunsOn.SUPERVISORS if spec.kind == "supervisor" else RunsOn(spec.dispatcher),
+        )
+
+    def _stop(self, child: Child, *, final: bool) -> bool:
+        """Tell it to stop; false when there is nothing to wait for."""
+        name, cell = child.spec.name, child.cell
+        self.cell.cancel_timer(("restart", name))
+        if cell is None or (child.status in {ChildStatus.IDLE, ChildStatus.WAITING} and not final):
+            child.status = ChildStatus.IDLE
+            return False
+        child.status = ChildStatus.STOPPING
+        cell.order(Stop(Exit.SHUTDOWN, final))
+        if child.spec.shutdown_s is not None and child.spec.kind == "worker":
+            self.cell.start_timer(("shutdown", name), child.spec.shutdown_s, _Overdue(name, final))
+        return True
+
+    def _abandon(self, overdue: _Overdue) -> None:
+        child = self._children.get(overdue.name)
+        if child is None or child.cell is None or child.status is not ChildStatus.STOPPING:
+            return
+        stack = child.cell.abandon(final=overdue.final)
+        if stack is None:
+            self.cell.start_timer(("shutdown", overdue.name), _LOOK_AGAIN_S, overdue)
+            return
+        self.cell.environment.abandoned(child.cell.path, stack)
+        if overdue.final:
+            child.cell = None
+        child.status = ChildStatus.IDLE
+        self._child_stopped(child)
+
+    def _adopt(self) -> dict[str, Child]:
+        """The children that a former incarnation of this supervisor left, by name; ours are left to the next one.
+
+        So the refs that others hold outlive this supervisor too.
+        """
+        former = self.cell.kept if isinstance(self.cell.kept, dict) else {}
+        self.cell.kept = self._children
+        return {name: child for name, child in former.items() if child.cell is not None and child.cell.ref.is_alive()}
+
+
+def adopted(spec: ChildSpec, former: Child | None) -> Child:
+    """A child in the cell that a former supervisor left; not idle only if that one failed out of order."""
+    if former is None or former.cell is None:
+        return Child(spec)
+    halted = former.cell.status is Status.HALTED
+    return Child(spec, former.cell, ChildStatus.IDLE if halted else ChildStatus.RUNNING)

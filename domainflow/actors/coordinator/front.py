@@ -1,0 +1,61 @@
+"""The front of the coordinator: which lane a stream belongs to, and the database clock.
+
+It takes no decision and holds nothing that could be lost.
+"""
+
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+
+from domainflow.actors.coordinator.messages import Commit, LaneMessage, Load, Note
+from domainflow.actors.ref import Ref
+from domainflow.security.context import Context, Principal
+from domainflow.store.port import Answer, AuditNote, Item, Outcome
+
+_CONTEXT = Context(principal=Principal(id="coordinator"), correlation_id="")
+
+
+class DatabaseClock:
+    """The database's clock, carried forward by this process's monotonic one; never goes back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._offset_us = 0
+        self._last_us = 0
+
+    def set(self, now_us: int) -> None:
+        """Set it by what the database said just now."""
+        with self._lock:
+            self._offset_us = now_us - time.monotonic_ns() // 1000
+
+    def now_us(self) -> int:
+        """Microseconds since 1970."""
+        with self._lock:
+            self._last_us = max(self._last_us, self._offset_us + time.monotonic_ns() // 1000)
+            return self._last_us
+
+
+class Coordinator:
+    """A `Committer` over commit lanes. A stream always goes through the same lane, so its items stay in order."""
+
+    def __init__(self, lanes: Callable[[], Sequence[Ref[LaneMessage]]], clock: DatabaseClock) -> None:
+        """`lanes` is asked at each call: they are actors that start after this."""
+        self._lanes = lanes
+        self._clock = clock
+
+    def commit(self, group: tuple[Item, ...], settled: Callable[[Outcome], None]) -> None:
+        self._lane(group[0].stream).tell(Commit(group, settled), _CONTEXT)
+
+    def note(self, note: AuditNote, settled: Callable[[Outcome], None]) -> None:
+        self._lane(note.tenant).tell(Note(note, settled), _CONTEXT)
+
+    def load(self, stream: str, *, owned: bool, fold_version: int, settled: Callable[[Answer], None]) -> None:
+        self._lane(stream).tell(Load(stream, owned, fold_version, settled), _CONTEXT)
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
+    def _lane(self, stream: str) -> Ref[LaneMessage]:
+        lanes = self._lanes()
+        return lanes[zlib.crc32(stream.encode()) % len(lanes)]

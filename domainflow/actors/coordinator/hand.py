@@ -1,0 +1,130 @@
+"""What a commit lane has in hand: kept in its cell, so that it outlives a crash of the behaviour.
+
+Batching only: which of what waits goes together. No connection, no clock.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from domainflow.actors.coordinator.messages import Commit, Note
+from domainflow.store.chain import GENESIS, link
+from domainflow.store.commit import needs_group
+from domainflow.store.port import AuditNote, Item, NewEvent, Outcome
+
+MOST_ITEMS: Final = 250  # a larger batch adds latency and no throughput
+MOST_BYTES: Final = 1 << 20
+
+
+@dataclass(eq=False)
+class Entry:
+    """One commit or note, with who waits for it. A note becomes an item when its turn comes."""
+
+    settled: Callable[[Outcome], None]
+    group: tuple[Item, ...] = ()
+    note: AuditNote | None = None
+    stream: str = ""
+    sent: bool = False  # a statement with it has been sent, and its outcome is not known
+    size_bytes: int = 0
+
+
+@dataclass
+class AuditHead:
+    """Where this lane's audit stream of one tenant stands."""
+
+    version: int = 0
+    hash: bytes = GENESIS
+
+
+@dataclass
+class Hand:
+    """Everything taken and not yet answered, oldest first."""
+
+    runtime: str
+    lane: int
+    waiting: deque[Entry] = field(default_factory=deque)
+    audits: dict[str, AuditHead] = field(default_factory=dict)
+
+    def take(self, message: Commit | Note) -> None:
+        """Take one into hand."""
+        if isinstance(message, Commit):
+            size = sum(len(event.body) for item in message.group for event in item.events)
+            self.waiting.append(
+                Entry(message.settled, group=message.group, stream=message.group[0].stream, size_bytes=size)
+            )
+        else:
+            tenant = message.note.tenant
+            stream = f"audit/{tenant}/{self.runtime}/{self.lane}"
+            self.waiting.append(Entry(message.settled, note=message.note, stream=stream))
+
+    def holds(self, stream: str) -> bool:
+        """Whether anything of this stream is in hand."""
+        return any(entry.stream == stream for entry in self.waiting)
+
+    def batch(self, now_us: int) -> list[Entry]:
+        """Return what goes next, still in hand: one group alone, or items of different streams up to the limits."""
+        chosen: list[Entry] = []
+        streams: set[str] = set()
+        size_bytes = 0
+        for entry in self.waiting:
+            if entry.group and needs_group(entry.group):
+                if not chosen:
+                    return [entry]
+                break
+            if entry.stream in streams:
+                continue  # its expected version depends on the one before
+            chosen.append(self._ready(entry, now_us))
+            streams.add(entry.stream)
+            size_bytes += entry.size_bytes
+            if len(chosen) == MOST_ITEMS or size_bytes > MOST_BYTES:
+                break
+        return chosen
+
+    def settle(self, entry: Entry, outcome: Outcome) -> None:
+        """Answer one and let go of it."""
+        self.waiting.remove(entry)
+        entry.settled(outcome)
+
+    def advance_audit(self, entry: Entry) -> None:
+        """The lane's audit stream stands behind this entry now."""
+        item = entry.group[0]
+        self.audits[item.tenant] = AuditHead(item.version, item.hash)
+
+    def _ready(self, entry: Entry, now_us: int) -> Entry:
+        if entry.note is not None and not entry.sent:
+            entry.group = (self._audit_item(entry.note, entry.stream, now_us),)
+        return entry
+
+    def _audit_item(self, note: AuditNote, stream: str, now_us: int) -> Item:
+        head = self.audits.setdefault(note.tenant, AuditHead())
+        version = head.version + 1
+        digest = link(
+            stream=stream,
+            version=version,
+            previous=head.hash,
+            tenant=note.tenant,
+            recorded_at_us=now_us,
+            type_=note.type,
+            type_version=1,
+            context=note.context,
+            body=note.body,
+        )
+        event = NewEvent(
+            version=version,
+            type=note.type,
+            type_version=1,
+            recorded_at_us=now_us,
+            context=note.context,
+            body=note.body,
+            hash=digest,
+        )
+        return Item(
+            stream=stream,
+            tenant=note.tenant,
+            expected=head.version,
+            previous=head.hash,
+            events=(event,),
+            key=note.key,
+            box=note.box,
+        )

@@ -1,0 +1,1 @@
+"""A source of names: one shared stream that hands out its offsets and decides the birth of campaigns."""

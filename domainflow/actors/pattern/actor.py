@@ -1,0 +1,48 @@
+"""The pattern actor: the shell with a source's core, and the birth of campaigns."""
+
+from typing import Final
+
+from domainflow.actors.campaign.actor import stream_of
+from domainflow.actors.pattern.core import FOLD_VERSION, Pattern, born, decide, evolve
+from domainflow.actors.pattern.messages import PatternCommand, PatternEvent
+from domainflow.actors.rules import Birth, Rules
+from domainflow.security.context import Context
+from domainflow.store.port import CampaignRow
+from domainflow.vocabulary import CampaignStatus
+
+
+def source_stream(tenant: str, hash_: str) -> str:
+    """Return the stream of a source; each tenant counts its own (docs/decisions/0003)."""
+    return f"pattern/{tenant}/{hash_}"
+
+
+def births(command: PatternCommand, events: tuple[PatternEvent, ...], context: Context) -> tuple[Birth, ...]:
+    """Return the campaign that is born with a reservation."""
+    created = born(command, events)
+    row = CampaignRow(
+        id=command.campaign,
+        principal=context.principal.id,
+        name=created.name,
+        source_stream=command.stream,
+        base=created.base,
+        count=created.count,
+        most_active=command.most_active,
+        most_created_a_day=command.most_created_a_day,
+    )
+    return (Birth(stream_of(command.campaign), created, CampaignStatus.PENDING.value, row),)
+
+
+RULES: Final = Rules[Pattern, PatternCommand, PatternEvent](
+    name="pattern",
+    owned=False,
+    fold_version=FOLD_VERSION,
+    initial=Pattern(),
+    events=PatternEvent,  # type: ignore[arg-type]  # a union is no class to mypy
+    commands=PatternCommand,
+    decide=decide,
+    evolve=evolve,
+    react=lambda *_: (),
+    resume=lambda _: (),
+    permission=lambda _: "campaigns:create",
+    births=births,
+)

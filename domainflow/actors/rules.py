@@ -1,0 +1,115 @@
+"""What an event-sourced actor is made of besides the shell: its pure core, its words, its permissions.
+
+Values only; the shell runs them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from domainflow.actors.effects import Effect
+from domainflow.errors import Corrupt
+from domainflow.security.context import Context
+from domainflow.store.port import CampaignRow, Loaded, Recorded
+
+StateT = TypeVar("StateT", bound=Struct)
+CommandT = TypeVar("CommandT", bound=Struct)
+EventT = TypeVar("EventT", bound=Struct)
+
+TYPE_VERSION: Final = 1  # of every event type so far; upcasters will stand beside `decode_event`
+
+
+class Birth(Struct, frozen=True):
+    """Another stream that comes to be in the same commit."""
+
+    stream: str
+    event: Struct
+    status: str
+    row: CampaignRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules(Generic[StateT, CommandT, EventT]):
+    """One kind of event-sourced actor."""
+
+    name: str
+    owned: bool  # one live actor in the whole fleet, fenced by an epoch; else shared, by compare-and-set
+    fold_version: int
+    initial: StateT
+    events: type[EventT]  # the union
+    commands: type[CommandT]  # the union
+    decide: Callable[[StateT, CommandT], tuple[EventT, ...]]
+    evolve: Callable[[StateT, EventT], StateT]
+    react: Callable[[StateT, EventT], tuple[Effect, ...]]
+    resume: Callable[[StateT], tuple[Effect, ...]]
+    permission: Callable[[CommandT], str | None]  # None: nobody may
+    status: Callable[[StateT], str | None] = lambda _: None
+    owner: Callable[[StateT], str | None] = lambda _: None
+    births: Callable[[CommandT, tuple[EventT, ...], Context], tuple[Birth, ...]] = lambda *_: ()
+    campaign: Callable[[str], str | None] = lambda _: None  # stream -> uuid of the campaign whose work it commands
+
+    def decode_event(self, recorded: Recorded) -> EventT:
+        """Return an event as today's core knows it. Raises Corrupt."""
+        try:
+            return msgspec.msgpack.decode(recorded.body, type=self.events)
+        except msgspec.MsgspecError as error:
+            raise Corrupt(f"event {recorded.version} of {recorded.stream} cannot be read: {error}") from error
+
+    def fold(self, loaded: Loaded) -> StateT:
+        """Return the state of a stream as it was loaded."""
+        state = self.initial
+        if loaded.snapshot is not None:
+            state = msgspec.msgpack.decode(loaded.snapshot, type=type(self.initial))
+        for recorded in loaded.events:
+            state = self.evolve(state, self.decode_event(recorded))
+        return state
+
+
+class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The audit record that every event carries: who, on whose behalf, why it was allowed."""
+
+    principal: str
+    roles: tuple[str, ...]
+    correlation: str
+    command: str  # tag of the command
+    decision: str  # the rule that allowed or denied it
+    causation: str = ""
+
+
+class Ack(Struct, frozen=True, tag="ack"):
+    """It is durable: the stream's version and status after it."""
+
+    version: int
+    status: str | None = None
+
+
+class Refusal(Struct, frozen=True, tag="refusal"):
+    """It was refused; the code is that of the error class."""
+
+    code: str
+    message: str
+
+
+def encode(value: object) -> bytes:
+    """Return the stored form of an event, a state, an answer."""
+    return msgspec.msgpack.encode(value)
+
+
+def decode_answer(body: bytes) -> Ack | Refusal:
+    """Return an answer that was stored."""
+    return msgspec.msgpack.decode(body, type=Ack | Refusal)
+
+
+def hash_command(command: Struct) -> bytes:
+    """Return what tells one command from another under the same idempotency key."""
+    return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
+
+
+def tag_of(message: Struct) -> str:
+    """Return a message's permanent tag."""
+    tag = type(message).__struct_config__.tag
+    return str(tag)

@@ -1,0 +1,329 @@
+"""The event-sourced shell, written once for all actors:
+
+authorise -> decide -> evolve a candidate -> react -> commit -> candidate becomes the state -> perform -> reply
+
+While a commit is under way the actor takes no further message and no thread waits: the outcome is a signal.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic
+
+import structlog
+
+from domainflow.actors.behaviour import Behaviour
+from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
+from domainflow.actors.effects import Tell
+from domainflow.actors.envelope import DEFERRED, Deferred, Envelope, Reply
+from domainflow.actors.rules import (
+    Ack,
+    AuditContext,
+    CommandT,
+    EventT,
+    Refusal,
+    Rules,
+    StateT,
+    decode_answer,
+    encode,
+    hash_command,
+    tag_of,
+)
+from domainflow.actors.signals import Answer
+from domainflow.errors import (
+    Conflict,
+    Corrupt,
+    Denied,
+    DomainFlowError,
+    Fenced,
+    KeyReused,
+    QuotaExceeded,
+    Rejected,
+    StoreUnavailable,
+    VersionConflict,
+)
+from domainflow.security import gate
+from domainflow.security.context import Context, system
+from domainflow.store.port import (
+    AuditNote,
+    BoxAnswer,
+    Committed,
+    Committer,
+    Failed,
+    Foreign,
+    HeldElsewhere,
+    Key,
+    KeyTaken,
+    Loaded,
+    OutOfStep,
+    OverQuota,
+    Stale,
+)
+
+SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
+MOST_REBASES: Final = 8
+BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
+    cls.code: cls for family in (Rejected, Conflict) for cls in (family, *family.__subclasses__())
+}
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Waiting for the stream."""
+
+
+@dataclass(frozen=True)
+class _Commit:
+    """Waiting for the outcome of a command."""
+
+    envelope: Envelope
+    draft: Draft
+
+
+@dataclass(frozen=True)
+class _Note:
+    """Waiting until something that changed nothing is recorded."""
+
+    envelope: Envelope
+    answer: Ack | DomainFlowError
+
+
+class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
+    """An actor whose state is its stream."""
+
+    def __init__(
+        self,
+        rules: Rules[StateT, CommandT, EventT],
+        stream: str,
+        committer: Committer,
+        perform: Callable[[Tell], None],
+    ) -> None:
+        """Wire it; nothing is read before it starts.
+
+        Args:
+            rules: which core.
+            stream: whose state this is.
+            committer: the way to the store.
+            perform: sends an outside effect.
+        """
+        self._rules = rules
+        self._stream = Stream(stream)
+        self._committer = committer
+        self._perform = perform
+        self._state: StateT = rules.initial
+        self._tries = 0  # of the command in hand, against others who moved a shared stream
+        self._again: Envelope | None = None  # to be decided anew once the stream is reloaded
+
+    @property
+    def state(self) -> StateT:
+        """What is durable and known."""
+        return self._state
+
+    def on_start(self) -> Deferred:
+        self._load()
+        return DEFERRED
+
+    def receive(self, message: CommandT, envelope: Envelope) -> object:
+        """Take one command; the answer comes when it is durable."""
+        self._tries = 0
+        return self._handle(message, envelope)
+
+    def on_signal(self, signal: object) -> None:
+        if not isinstance(signal, Answer):
+            return
+        match signal.token:
+            case _Load():
+                self._loaded(signal.value)
+            case _Commit() as commit:
+                self.cell.resume_user()
+                self._settled(commit, signal.value)
+            case _Note() as note:
+                self.cell.resume_user()
+                self._noted(note, signal.value)
+            case _:
+                pass
+
+    # --- in
+
+    def _handle(self, message: CommandT, envelope: Envelope) -> object:
+        context = envelope.context
+        tenant = self._stream.tenant or context.principal.tenant
+        permission = self._rules.permission(message)
+        decision = gate.check(context.principal, permission, tenant=tenant, owner=self._rules.owner(self._state))
+        audit = AuditContext(
+            principal=context.principal.id,
+            roles=context.principal.roles,
+            correlation=context.correlation_id,
+            causation=context.causation_id,
+            command=tag_of(message),
+            decision=decision.rule,
+        )
+        if not decision.allowed:
+            return self._note(
+                "denied", envelope, audit, Denied(f"{context.principal.id} may not {audit.command}: {decision.rule}")
+            )
+        try:
+            events = self._rules.decide(self._state, message)
+        except Rejected as refusal:
+            return self._note("refused", envelope, audit, refusal)
+        if not events:
+            return self._note("unchanged", envelope, audit, Ack(self._stream.version, self._rules.status(self._state)))
+        return self._commit(message, envelope, audit, events)
+
+    def _commit(self, message: CommandT, envelope: Envelope, audit: AuditContext, events: tuple[EventT, ...]) -> object:
+        tenant = self._stream.tenant or envelope.context.principal.tenant
+        now_us = self._committer.now_us()
+        draft = Draft.of(self._rules, self._state, events, stream=self._stream, tenant=tenant)
+        ack = Ack(self._stream.version + len(events), draft.status)
+        key, box = self._once(message, envelope.context, ack)
+        item = to_item(draft, self._stream, audit=audit, now_us=now_us, key=key, box=box, snapshot_every=SNAPSHOT_EVERY)
+        births = self._rules.births(message, events, envelope.context)
+        group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
+        draft.hash = item.hash
+        self._committer.commit(group, self.cell.reply_as(_Commit(envelope, draft)).set)
+        self.cell.suspend_user()
+        return DEFERRED
+
+    def _note(self, what: str, envelope: Envelope, audit: AuditContext, answer: Ack | DomainFlowError) -> object:
+        """Record what changed nothing; the answer waits for the record. The runtime's own reports leave none."""
+        context = envelope.context
+        if context.principal == system(context.principal.tenant) and not isinstance(answer, Denied):
+            return _give(answer)
+        stored = answer if isinstance(answer, Ack) else Refusal(answer.code, str(answer))
+        key, box = self._once(envelope.message, context, stored)
+        note = AuditNote(
+            tenant=context.principal.tenant,
+            type=f"audit.{what}",
+            context=encode(audit),
+            body=encode({"stream": self._stream.name, "answer": stored}),
+            key=key,
+            box=box,
+        )
+        self._committer.note(note, self.cell.reply_as(_Note(envelope, answer)).set)
+        self.cell.suspend_user()
+        return DEFERRED
+
+    def _once(self, message: object, context: Context, answer: Ack | Refusal) -> tuple[Key | None, BoxAnswer | None]:
+        box = BoxAnswer(context.box_id, encode(answer)) if context.box_id else None
+        if not context.idempotency_key:
+            return None, box
+        principal = f"{context.principal.id}"
+        hashed = hash_command(message)  # type: ignore[arg-type]  # a command is a Struct
+        return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=encode(answer)), box
+
+    # --- out
+
+    def _settled(self, commit: _Commit, outcome: object) -> None:
+        reply = commit.envelope.reply
+        match outcome:
+            case Committed():
+                self._adopt(commit.draft)
+                _settle(reply, Ack(self._stream.version, commit.draft.status))
+            case KeyTaken():
+                _settle(reply, self._answer_of(outcome, commit.envelope))
+            case Stale() if not self._rules.owned:
+                self._rebase(commit.envelope)
+            case Stale() | Foreign():
+                _settle(reply, Fenced(f"{self._stream.name} is owned by another runtime now; nothing was written"))
+                self.cell.stop()
+            case OutOfStep():
+                _settle(reply, VersionConflict(f"{self._stream.name}: these batches are not done (any more)"))
+            case OverQuota(reason=reason):
+                _settle(reply, QuotaExceeded(f"{reason}; nothing was created"))
+            case Failed(reason=reason):
+                _log.error("commit_failed", stream=self._stream.name, reason=reason)
+                _settle(reply, StoreUnavailable("the change could not be stored; nothing was written"))
+            case _:
+                raise Corrupt(f"no outcome: {outcome!r}")
+
+    def _noted(self, note: _Note, outcome: object) -> None:
+        match outcome:
+            case KeyTaken():
+                _settle(note.envelope.reply, self._answer_of(outcome, note.envelope))
+            case Committed():
+                _settle(note.envelope.reply, note.answer)
+            case _:
+                # No record, no answer that claims one: a failed audit fails the operation.
+                _log.error("audit_failed", stream=self._stream.name, outcome=repr(outcome))
+                _settle(
+                    note.envelope.reply, StoreUnavailable("the audit record could not be stored; nothing was changed")
+                )
+
+    def _adopt(self, draft: Draft) -> None:
+        self._state = draft.state  # type: ignore[assignment]  # it was evolved by the same rules
+        self._stream.advance(draft)
+        for effect in draft.outside:
+            self._perform(effect)
+
+    def _rebase(self, envelope: Envelope) -> None:
+        self._tries += 1
+        if self._tries > MOST_REBASES:
+            _settle(
+                envelope.reply,
+                VersionConflict(f"{self._stream.name} was moved by others {MOST_REBASES} times in a row"),
+            )
+            return
+        self._again = envelope
+        self.cell.suspend_user()
+        self._load()
+
+    def _answer_of(self, taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
+        if taken.command_hash and taken.command_hash != hash_command(envelope.message):  # type: ignore[arg-type]
+            return KeyReused(f"idempotency key {envelope.context.idempotency_key} was used with another command")
+        answer = decode_answer(taken.answer)
+        return answer if isinstance(answer, Ack) else BY_CODE.get(answer.code, Rejected)(answer.message)
+
+    # --- loading
+
+    def _load(self) -> None:
+        settled = self.cell.reply_as(_Load()).set
+        self._committer.load(
+            self._stream.name, owned=self._rules.owned, fold_version=self._rules.fold_version, settled=settled
+        )
+
+    def _loaded(self, answer: object) -> None:
+        match answer:
+            case Loaded():
+                self._state = self._rules.fold(answer)
+                self._stream.load(answer)
+            case HeldElsewhere(runtime=runtime):
+                raise Fenced(f"{self._stream.name} is owned by runtime {runtime}")
+            case _:
+                raise StoreUnavailable(f"{self._stream.name} could not be read")
+        if self._again is None:
+            self.cell.started()
+            self._resume()
+            return
+        envelope, self._again = self._again, None
+        self.cell.resume_user()
+        self._redo(envelope)
+
+    def _redo(self, envelope: Envelope) -> None:
+        try:
+            answer = self._handle(envelope.message, envelope)  # type: ignore[arg-type]  # it was handled before
+        except DomainFlowError as refusal:
+            _settle(envelope.reply, refusal)
+            return
+        if answer is not DEFERRED:
+            _settle(envelope.reply, answer)
+
+    def _resume(self) -> None:
+        for effect in self._rules.resume(self._state):
+            if isinstance(effect, Tell):
+                self._perform(effect)
+
+
+def _give(answer: Ack | DomainFlowError) -> Ack:
+    if isinstance(answer, DomainFlowError):
+        raise answer
+    return answer
+
+
+def _settle(reply: Reply | None, answer: object) -> None:
+    if reply is None:
+        return
+    if isinstance(answer, BaseException):
+        reply.fail(answer)
+    else:
+        reply.set(answer)

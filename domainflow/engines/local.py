@@ -1,0 +1,192 @@
+"""Worker processes on this host, each with one event loop and several batches at once.
+
+One thread of the host speaks with all of them: it starts, feeds, hears and buries the workers. Workers are processes of
+our own, not of an executor: those outlive a killed host, and one death breaks the whole pool. A worker that hangs
+without dying is not seen here; whoever watches progress may `cancel` its items.
+"""
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, assert_never
+
+import msgspec
+
+from domainflow.engines.frames import Cancel, Done, Dropped, Failed, Ready, Report, Run
+from domainflow.engines.port import LostWorker
+from domainflow.engines.process import WorkerProcess, restart_delay_s
+from domainflow.work.port import BatchFailure, BatchResult, BatchSpec
+
+_QUICK_DEATH_S: Final = 10.0  # a worker that lived longer did not die of its start
+
+log = logging.getLogger("domainflow.engine")
+
+
+class LocalEngine:
+    """Worker processes on this host. Callbacks run in the engine's own thread: return soon, raise nothing.
+
+    `on_result` gets each batch's end once; `on_lost` each death of a worker, also of an idle one; `on_free` is called
+    when slots appeared without a result (a worker is ready, a cancelled batch has ended). After `stop` none is called.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        batches_per_worker: int = 4,
+        on_result: Callable[[BatchResult | BatchFailure], None],
+        on_lost: Callable[[LostWorker], None],
+        on_free: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._wanted = workers
+        self._batches_per_worker = batches_per_worker
+        self._on_result = on_result
+        self._on_lost = on_lost
+        self._on_free = on_free
+        self._lock = threading.Lock()  # guards _workers and what each of them runs
+        self._workers: list[WorkerProcess] = []
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = socket.socketpair()
+        for end in (self._wake_in, self._wake_out):
+            end.settimeout(0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._speak, name="engine", daemon=True)
+        self._quick_deaths = 0
+        self._start_at = 0.0  # monotonic: no worker is started before
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def free(self) -> int:
+        with self._lock:
+            return sum(worker.free(self._batches_per_worker) for worker in self._workers)
+
+    def pids(self) -> tuple[int, ...]:
+        """The workers that are ready for batches."""
+        with self._lock:
+            return tuple(worker.pid for worker in self._workers if worker.ready)
+
+    def submit(self, spec: BatchSpec, *, alone: bool = False) -> bool:
+        with self._lock:
+            if (worker := self._choose(alone=alone)) is None:
+                return False
+            share = msgspec.structs.replace(spec, rate_share=1 / self._wanted)
+            worker.running[spec.item, spec.fence] = None
+            worker.alone = alone
+            worker.post(Run(share))
+        self._wake()
+        return True
+
+    def _choose(self, *, alone: bool) -> WorkerProcess | None:
+        """The worker with the most room; for a batch that runs alone, one without any other."""
+        open_ones = [worker for worker in self._workers if worker.free(self._batches_per_worker)]
+        if alone:
+            open_ones = [worker for worker in open_ones if not worker.running]
+        return min(open_ones, key=lambda worker: len(worker.running), default=None)
+
+    def cancel(self, item: int) -> None:
+        with self._lock:
+            for worker in self._workers:
+                for running, fence in worker.running:
+                    if running == item:
+                        worker.post(Cancel(item, fence))
+        self._wake()
+
+    def stop(self, timeout_s: float) -> None:
+        """End all workers within `timeout_s`. Batches under way are given up: nothing more is heard of them."""
+        deadline = time.monotonic() + timeout_s
+        self._stopping.set()
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        with self._lock:
+            workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.close()
+        for worker in workers:
+            worker.bury(max(0.0, deadline - time.monotonic()))
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _wake(self) -> None:
+        # a full pipe holds a wake-up already; a closed one means that nobody is to be woken
+        with contextlib.suppress(OSError):
+            self._wake_in.send(b"\0")
+
+    # --- from here on: the engine's own thread
+
+    def _speak(self) -> None:
+        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        while not self._stopping.is_set():
+            wait_s = self._replace_the_dead()
+            with self._lock:
+                for worker in self._workers:
+                    self._selector.modify(worker.link, worker.interest(), worker)
+            for key, events in self._selector.select(wait_s):
+                if isinstance(key.data, WorkerProcess):
+                    self._attend(key.data, events)
+                else:
+                    self._wake_out.recv(4096)
+
+    def _replace_the_dead(self) -> float | None:
+        """Start what is missing; how many seconds until more may be started, None if nothing is missing."""
+        while len(self._workers) < self._wanted:
+            if (wait_s := self._start_at - time.monotonic()) > 0:
+                return wait_s
+            worker = WorkerProcess()
+            self._selector.register(worker.link, selectors.EVENT_READ, worker)
+            with self._lock:
+                self._workers.append(worker)
+        return None
+
+    def _attend(self, worker: WorkerProcess, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            with self._lock:
+                worker.flush()
+        if events & selectors.EVENT_READ:
+            reports = worker.hear()
+            for report in reports or ():
+                self._take(worker, report)
+            if reports is None:
+                self._lose(worker)
+
+    def _take(self, worker: WorkerProcess, report: Report) -> None:
+        match report:
+            case Ready():
+                with self._lock:
+                    worker.ready = True
+                self._on_free()
+            case Done(result):
+                self._release(worker, result.item, result.fence)
+                self._on_result(result)
+            case Failed(failure):
+                self._release(worker, failure.item, failure.fence)
+                self._on_result(failure)
+            case Dropped(item, fence):
+                self._release(worker, item, fence)
+                self._on_free()
+            case other:
+                assert_never(other)
+
+    def _release(self, worker: WorkerProcess, item: int, fence: int) -> None:
+        with self._lock:
+            worker.running.pop((item, fence), None)
+            worker.alone = worker.alone and bool(worker.running)
+
+    def _lose(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            self._workers.remove(worker)
+            items = tuple(worker.running)
+        self._selector.unregister(worker.link)
+        worker.close()
+        worker.bury(1.0)
+        quick = time.monotonic() - worker.started_at < _QUICK_DEATH_S
+        self._quick_deaths = self._quick_deaths + 1 if quick else 0
+        self._start_at = time.monotonic() + restart_delay_s(self._quick_deaths)
+        log.warning("worker_lost pid=%d items=%d", worker.pid, len(items))
+        self._on_lost(LostWorker(worker.pid, items))

@@ -1,0 +1,109 @@
+"""The read model of campaigns: listed, counted against quotas, marked; always in the transaction that decides."""
+
+from datetime import datetime
+from typing import Final, LiteralString
+
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from domainflow.store.port import CampaignMark, CampaignRow
+
+LOCK_PRINCIPAL: Final[LiteralString] = """
+with made as (insert into domainflow.quota (tenant, principal) values (%(tenant)s, %(principal)s) on conflict do nothing)
+select 1 from domainflow.quota where tenant = %(tenant)s and principal = %(principal)s for update
+"""
+COUNT_OF_PRINCIPAL: Final[LiteralString] = """
+select count(*) filter (where c.deleted_at is null and h.status not in ('completed', 'failed', 'cancelled')),
+       count(*) filter (where c.created_at > clock_timestamp() - interval '24 hours')
+  from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
+ where c.tenant = %s and c.principal = %s
+"""
+INSERT: Final[LiteralString] = """
+insert into domainflow.campaign (id, tenant, principal, name, source_stream, base, count) values (%s, %s, %s, %s, %s, %s, %s)
+"""
+MARK: Final[LiteralString] = """
+update domainflow.campaign
+   set business_status = coalesce(%s, business_status),
+       deleted_at = case when %s then clock_timestamp() else deleted_at end
+ where id = %s
+"""
+LIST: Final[LiteralString] = """
+select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c.base, c.count, c.created_at, h.version
+  from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
+ where c.deleted_at is null and (c.created_at, c.id) < (%s, %s::uuid)
+ order by c.created_at desc, c.id desc limit %s
+"""
+FIND: Final[LiteralString] = """
+select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c.base, c.count, c.created_at, h.version
+  from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
+ where c.deleted_at is null and c.id = %s::uuid
+"""
+DELETED: Final[LiteralString] = "select id::text from domainflow.campaign where deleted_at is not null limit 1"
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """One campaign as a list shows it."""
+
+    id: str
+    tenant: str
+    principal: str
+    name: str
+    status: str
+    business_status: str | None
+    base: int
+    count: int
+    created_at: datetime
+    version: int
+
+
+def over_quota(connection: Connection[TupleRow], tenant: str, row: CampaignRow) -> str:
+    """Lock the principal's row and return which limit one more campaign would break; empty: none.
+
+    In the creating transaction: the row stays locked until that ends, so two creators count one after the other.
+    """
+    connection.execute(LOCK_PRINCIPAL, {"tenant": tenant, "principal": row.principal})
+    counts = connection.execute(COUNT_OF_PRINCIPAL, (tenant, row.principal)).fetchone()
+    active, recent = counts or (0, 0)
+    if active >= row.most_active:
+        return f"{row.principal} has {active} active campaigns, and {row.most_active} are allowed"
+    if recent >= row.most_created_a_day:
+        return f"{row.principal} created {recent} campaigns in 24 h, and {row.most_created_a_day} are allowed"
+    return ""
+
+
+def insert(connection: Connection[TupleRow], tenant: str, row: CampaignRow) -> None:
+    """Write the row of a campaign that is born in this transaction."""
+    connection.execute(INSERT, (row.id, tenant, row.principal, row.name, row.source_stream, row.base, row.count))
+
+
+def mark(connection: Connection[TupleRow], campaign: str, change: CampaignMark) -> None:
+    """Write what an archive or a delete changes."""
+    connection.execute(MARK, (change.business_status, change.deleted, campaign))
+
+
+def newest(connection: Connection[TupleRow], *, before: tuple[datetime, str], limit: int) -> list[Summary]:
+    """Return up to `limit` campaigns of the transaction's tenants created before a position, newest first."""
+    return [_summary(row) for row in connection.execute(LIST, (*before, limit)).fetchall()]
+
+
+def find(connection: Connection[TupleRow], campaign: str) -> Summary | None:
+    """Return one campaign of the transaction's tenants."""
+    row = connection.execute(FIND, (campaign,)).fetchone()
+    return _summary(row) if row else None
+
+
+def _summary(row: TupleRow) -> Summary:
+    id_, tenant, principal, name, status, business_status, base, count, created_at, version = row
+    return Summary(
+        id=id_,
+        tenant=tenant,
+        principal=principal,
+        name=name,
+        status=status,
+        business_status=business_status,
+        base=base,
+        count=count,
+        created_at=created_at,
+        version=version,
+    )

@@ -1,0 +1,92 @@
+"""Who is alive and who owns which stream: leases by the database clock, a session lock, owner epochs."""
+
+from typing import Final, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+REGISTER: Final[LiteralString] = """
+insert into domainflow.runtime (id, host, pid, lock_key, lease_until)
+values (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
+"""
+TAKE_LOCK: Final[LiteralString] = "select pg_advisory_lock(%s)"
+RENEW: Final[LiteralString] = """
+update domainflow.runtime set lease_until = clock_timestamp() + make_interval(secs => %s) where id = %s returning 1
+"""
+UNREGISTER: Final[LiteralString] = "delete from domainflow.runtime where id = %s"
+# Long dead: nothing names them any more but heads that whoever activates them will take over.
+FORGET_DEAD: Final[LiteralString] = """
+delete from domainflow.runtime r where r.lease_until < clock_timestamp() - interval '1 hour'
+   and not exists (select 1 from domainflow.work_item w where w.runtime = r.id and w.state = 1)
+"""
+# Epoch first: from this commit on, whatever the former owner sends is refused.
+CLAIM_STREAM: Final[LiteralString] = """
+update domainflow.head set epoch = epoch + 1, owner = %(runtime)s::uuid
+ where stream = %(stream)s and epoch is not null
+   and (owner is null or owner = %(runtime)s::uuid or owner not in (select id from domainflow.live_runtime))
+returning 1
+"""
+OWNER: Final[LiteralString] = """
+select h.owner::text, r.host, r.pid, h.owner in (select id from domainflow.live_runtime)
+  from domainflow.head h left join domainflow.runtime r on r.id = h.owner where h.stream = %s
+"""
+RELEASE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s"
+RELEASE_ONE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s and stream = %s"
+ORPHANS: Final[LiteralString] = """
+select stream from domainflow.head
+ where status in ('queued', 'running', 'pausing')
+   and (owner is null or owner not in (select id from domainflow.live_runtime))
+ order by stream limit %s
+"""
+
+
+def register(
+    connection: Connection[TupleRow], runtime: str, *, host: str, pid: int, lock_key: int, lease_s: float
+) -> None:
+    """Announce a runtime and take its lock; `connection` must then be kept for its whole life."""
+    connection.execute(TAKE_LOCK, (lock_key,))
+    connection.execute(REGISTER, (runtime, host, pid, lock_key, lease_s))
+
+
+def retake_lock(connection: Connection[TupleRow], lock_key: int) -> None:
+    """Take the runtime's lock again on a new connection, after the old one was lost."""
+    connection.execute(TAKE_LOCK, (lock_key,))
+
+
+def renew(connection: Connection[TupleRow], runtime: str, *, lease_s: float) -> bool:
+    """Extend the lease; False: this runtime was forgotten."""
+    return connection.execute(RENEW, (lease_s, runtime)).fetchone() is not None
+
+
+def unregister(connection: Connection[TupleRow], runtime: str) -> None:
+    """Give back all streams and leave."""
+    connection.execute(RELEASE, (runtime,))
+    connection.execute(UNREGISTER, (runtime,))
+
+
+def claim_stream(connection: Connection[TupleRow], runtime: str, stream: str) -> bool:
+    """Make `runtime` the owner of an owned stream that no other live runtime owns."""
+    return connection.execute(CLAIM_STREAM, {"runtime": runtime, "stream": stream}).fetchone() is not None
+
+
+def release_stream(connection: Connection[TupleRow], runtime: str, stream: str) -> None:
+    """Give back one stream."""
+    connection.execute(RELEASE_ONE, (runtime, stream))
+
+
+def owner(connection: Connection[TupleRow], stream: str) -> tuple[str, str, bool] | None:
+    """Return (runtime, "host pid N", alive) of a stream's owner; None: it has none, or there is no such stream."""
+    row = connection.execute(OWNER, (stream,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    return row[0], f"{row[1]} pid {row[2]}", bool(row[3])
+
+
+def orphans(connection: Connection[TupleRow], *, limit: int) -> list[str]:
+    """Return streams of campaigns that should be executing and that no live runtime owns."""
+    return [row[0] for row in connection.execute(ORPHANS, (limit,)).fetchall()]
+
+
+def forget_dead(connection: Connection[TupleRow]) -> None:
+    """Delete runtimes that have been dead for an hour and hold nothing."""
+    connection.execute(FORGET_DEAD)

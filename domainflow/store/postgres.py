@@ -1,0 +1,94 @@
+"""The store as the runtime holds it: two pools, and what they are used for in one transaction each.
+
+Waits for Postgres: only for threads that may. Whatever goes wrong with the connection is StoreUnavailable.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from domainflow.errors import StoreUnavailable
+from domainflow.store import leases, pool, sources, streams, work_items
+from domainflow.store.port import HeldElsewhere, Loaded
+from domainflow.store.transaction import transaction
+
+
+class Postgres:
+    """Connections of one runtime, by purpose."""
+
+    def __init__(self, dsn: str, *, data_connections: int = 4, upkeep_connections: int = 4) -> None:
+        """Open the pools. Raises StoreUnavailable."""
+        self.dsn = dsn
+        pool.connect(dsn, "upkeep").close()  # says clearly what is wrong, which a pool does not
+        self._data = pool.open_pool(dsn, "app", size=data_connections)
+        self._upkeep = pool.open_pool(dsn, "upkeep", size=upkeep_connections)
+
+    def close(self) -> None:
+        """Close the pools."""
+        self._data.close()
+        self._upkeep.close()
+
+    @contextmanager
+    def tenants(self, *tenants: str) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction that sees these tenants."""
+        with _translated(), self._data.connection() as connection, transaction(connection, tenants=tenants):
+            yield connection
+
+    @contextmanager
+    def upkeep(self) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction that sees every tenant, for what the runtime does by itself."""
+        with _translated(), self._upkeep.connection() as connection, transaction(connection):
+            yield connection
+
+    def connect_lane(self) -> Connection[TupleRow]:
+        """Open a connection for a commit lane: prepared from the first statement on."""
+        connection = pool.connect(self.dsn, "app")
+        connection.prepare_threshold = 0
+        return connection
+
+    def connect_listener(self) -> Connection[TupleRow]:
+        """Open a connection that will hold the runtime's lock and listen."""
+        return pool.connect(self.dsn, "upkeep")
+
+    # --- streams
+
+    def read(self, stream: str, *, runtime: str, owned: bool, fold_version: int) -> Loaded | HeldElsewhere:
+        """Load a stream for the actor that will write it; an owned one is claimed first."""
+        if owned:
+            with self.upkeep() as connection:
+                claimed = leases.claim_stream(connection, runtime, stream)
+                holder = None if claimed else leases.owner(connection, stream)
+            if holder is not None:
+                return HeldElsewhere(f"{holder[0]} ({holder[1]})")
+        return self.peek(stream, fold_version=fold_version)
+
+    def peek(self, stream: str, *, fold_version: int) -> Loaded:
+        """Load a stream as of one instant, claiming nothing."""
+        with self.upkeep() as connection:
+            connection.execute("set transaction isolation level repeatable read")
+            return streams.load(connection, stream, fold_version=fold_version)
+
+    # --- work
+
+    def store_results(self, results: Sequence[work_items.Result], tenants: Sequence[str]) -> list[bool]:
+        """Store results under their fences in one transaction; say which were still wanted."""
+        with self.tenants(*sorted(set(tenants))) as connection:
+            return [work_items.complete(connection, result) for result in results]
+
+    def source_file(self, tenant: str, sha256: str, folder: Path) -> Path:
+        """Return a file with the canonical bytes of a source, fetched once a host."""
+        with self.tenants(tenant) as connection:
+            return sources.fetch(connection, tenant, sha256, folder)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
+        raise StoreUnavailable(f"Postgres cannot be used just now: {str(error).strip()}") from error

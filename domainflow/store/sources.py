@@ -1,0 +1,93 @@
+"""Canonical bytes of word lists and name files: stored once a tenant, compressed in chunks, under their hash."""
+
+import hashlib
+import os
+import tempfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Final, LiteralString
+
+import msgspec
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from domainflow.errors import Corrupt, NotFound
+
+CHUNK_BYTES: Final = 1 << 20
+
+FIND: Final[LiteralString] = """
+select kind, size_bytes, lines, lines_total, dropped from domainflow.source where tenant = %s and sha256 = %s
+"""
+INSERT: Final[LiteralString] = """
+insert into domainflow.source (tenant, sha256, kind, size_bytes, lines, lines_total, dropped)
+values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning 1
+"""
+INSERT_CHUNK: Final[LiteralString] = (
+    "insert into domainflow.source_chunk (tenant, sha256, chunk, data) values (%s, %s, %s, %s)"
+)
+CHUNK: Final[LiteralString] = (
+    "select data from domainflow.source_chunk where tenant = %s and sha256 = %s and chunk = %s"
+)
+
+
+class StoredSource(Struct, frozen=True, kw_only=True):
+    """What is known of a frozen source besides its bytes."""
+
+    sha256: str
+    kind: str
+    size_bytes: int
+    lines: int
+    lines_total: int
+    dropped: dict[str, int]  # reason -> lines of the file that are not in it
+
+
+def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, data: BinaryIO) -> None:
+    """Store a source unless it is there; in a transaction of its tenant, so it is there whole or not at all."""
+    dropped = msgspec.msgpack.encode(source.dropped)
+    row = (tenant, source.sha256, source.kind, source.size_bytes, source.lines, source.lines_total, dropped)
+    if connection.execute(INSERT, row).fetchone() is None:
+        return
+    number = 0
+    while piece := data.read(CHUNK_BYTES):
+        connection.execute(INSERT_CHUNK, (tenant, source.sha256, number, zlib.compress(piece, 6)))
+        number += 1
+
+
+def find(connection: Connection[TupleRow], tenant: str, sha256: str) -> StoredSource | None:
+    """Return what is known of a source of the transaction's tenant."""
+    row = connection.execute(FIND, (tenant, sha256)).fetchone()
+    if row is None:
+        return None
+    return StoredSource(
+        sha256=sha256,
+        kind=row[0],
+        size_bytes=row[1],
+        lines=row[2],
+        lines_total=row[3],
+        dropped=msgspec.msgpack.decode(row[4], type=dict[str, int]),
+    )
+
+
+def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Path) -> Path:
+    """Return a file in `folder` that holds the canonical bytes, checked against their hash; written once a host."""
+    target = folder / f"{tenant}-{sha256}"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    handle, name = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        number = 0
+        while (row := connection.execute(CHUNK, (tenant, sha256, number)).fetchone()) is not None:
+            piece = zlib.decompress(row[0])
+            digest.update(piece)
+            file.write(piece)
+            number += 1
+    if digest.hexdigest() != sha256:
+        Path(name).unlink()
+        if number == 0:
+            raise NotFound(f"there is no source {sha256[:12]}… in tenant {tenant}")
+        raise Corrupt(f"the stored bytes of source {sha256[:12]}… do not have that hash: run `domainflow verify`")
+    Path(name).rename(target)
+    return target

@@ -1,0 +1,87 @@
+"""Streams as they are read: heads, snapshots, events. Writing is the commit statement's."""
+
+from typing import Final, LiteralString
+
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from domainflow.store.chain import GENESIS
+from domainflow.store.port import Loaded, Recorded
+
+HEAD: Final[LiteralString] = "select tenant, version, hash, epoch, status from domainflow.head where stream = %s"
+SNAPSHOT: Final[LiteralString] = "select version, fold_version, state from domainflow.snapshot where stream = %s"
+EVENTS: Final[LiteralString] = """
+select stream, version, tenant, (extract(epoch from recorded_at) * 1000000)::bigint, type, type_version, context, body, hash
+  from domainflow.event where stream = %s and version > %s order by version limit %s
+"""
+NOW: Final[LiteralString] = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+EVERYTHING: Final = 2**31 - 1
+
+
+class Head(Struct, frozen=True):
+    """Where a stream stands."""
+
+    tenant: str
+    version: int
+    hash: bytes
+    epoch: int | None
+    status: str | None
+
+
+def head(connection: Connection[TupleRow], stream: str) -> Head | None:
+    """Return a stream's head; None: there is no such stream."""
+    row = connection.execute(HEAD, (stream,)).fetchone()
+    return Head(*row) if row else None
+
+
+def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) -> Loaded:
+    """Return a stream as of one instant: call it in a transaction of REPEATABLE READ or with the stream settled.
+
+    A snapshot of another fold version is ignored.
+    """
+    found = head(connection, stream)
+    if found is None:
+        return Loaded(
+            stream=stream, tenant="", version=0, hash=GENESIS, epoch=None, snapshot=None, snapshot_version=0, events=()
+        )
+    row = connection.execute(SNAPSHOT, (stream,)).fetchone()
+    picture = row if row and row[1] == fold_version and row[0] <= found.version else None
+    start = picture[0] if picture else 0
+    return Loaded(
+        stream=stream,
+        tenant=found.tenant,
+        version=found.version,
+        hash=found.hash,
+        epoch=found.epoch,
+        snapshot=picture[2] if picture else None,
+        snapshot_version=start,
+        events=tuple(events(connection, stream, after=start, limit=found.version - start)),
+    )
+
+
+def events(connection: Connection[TupleRow], stream: str, *, after: int, limit: int = EVERYTHING) -> list[Recorded]:
+    """Return up to `limit` events above a version, in order."""
+    return [_recorded(row) for row in connection.execute(EVENTS, (stream, after, limit)).fetchall()]
+
+
+def now_us(connection: Connection[TupleRow]) -> int:
+    """The database clock, microseconds since 1970."""
+    row = connection.execute(NOW).fetchone()
+    assert row is not None  # noqa: S101 - a select without from
+    return int(row[0])
+
+
+def _recorded(row: TupleRow) -> Recorded:
+    stream, version, tenant, recorded_at_us, type_, type_version, context, body, hash_ = row
+    return Recorded(
+        stream=stream,
+        version=version,
+        tenant=tenant,
+        recorded_at_us=recorded_at_us,
+        type=type_,
+        type_version=type_version,
+        context=context,
+        body=body,
+        hash=hash_,
+    )

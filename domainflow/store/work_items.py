@@ -1,0 +1,214 @@
+"""Work items: claimed under a fence, finished or returned, summed up. Opened and accounted by the commit statement.
+
+States: ready -> claimed -> done -> deleted; parked; dead. `failures` counts what the work did, `losses` what became
+of its worker; a lost host counts as neither.
+"""
+
+from typing import Final, LiteralString
+
+import msgspec
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+# An item that was its worker's only one each time has killed it: it is poison.
+MOST_LOST_ALONE: Final = 3
+
+CLAIM: Final[LiteralString] = """
+with picked as materialized (
+  select w.id from domainflow.work_item w
+    join domainflow.head h on h.stream = 'campaign/' || w.campaign and h.status = 'running'
+   where w.state = 0 and w.run_at <= clock_timestamp()
+     and exists (select 1 from domainflow.live_runtime where id = %(runtime)s::uuid)
+   order by w.run_at, w.id limit %(limit)s for update of w skip locked
+)
+update domainflow.work_item w set state = 1, fence = w.fence + 1, runtime = %(runtime)s::uuid
+  from picked where w.id = picked.id
+returning w.id, w.fence, w.campaign::text, w.tenant, w.phase, w.run, w.batch, w.start, w.stop, w.failures, w.losses
+"""
+LOCK_CLAIMED: Final[LiteralString] = """
+select campaign::text, tenant, phase, run, batch, start, stop from domainflow.work_item
+ where id = %s and fence = %s and state = 1 for update
+"""
+INSERT_BATCH: Final[LiteralString] = """
+insert into domainflow.batch (campaign, tenant, phase, run, batch, start, stop, counts, outcomes)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+INSERT_HITS: Final[LiteralString] = """
+insert into domainflow.hit (campaign, tenant, phase, run, position, body)
+select %(campaign)s::uuid, %(tenant)s, %(phase)s, %(run)s, h.position, h.body
+  from unnest(%(positions)b::bigint[], %(bodies)b::bytea[]) as h(position, body)
+"""
+FINISH: Final[LiteralString] = "update domainflow.work_item set state = 2, runtime = null where id = %s"
+FAIL: Final[LiteralString] = """
+update domainflow.work_item
+   set failures = failures + 1, fence = fence + 1, runtime = null, reason = %(reason)s,
+       state = case when failures + 1 > %(retries)s then 4 else 0 end,
+       run_at = clock_timestamp() + make_interval(secs => %(delay_s)s)
+ where id = %(item)s and fence = %(fence)s and state = 1
+"""
+RETURN_LOST: Final[LiteralString] = """
+update domainflow.work_item
+   set losses = losses + 1, lost_alone = lost_alone + %(alone)s::int, fence = fence + 1, runtime = null,
+       state = case when lost_alone + %(alone)s::int >= %(most)s then 4 else 0 end,
+       reason = case when lost_alone + %(alone)s::int >= %(most)s then 'poison: its worker died each time' else reason end
+ where id = %(item)s and fence = %(fence)s and state = 1
+"""
+GIVE_BACK: Final[LiteralString] = """
+update domainflow.work_item set state = 0, fence = fence + 1, runtime = null
+ where runtime = %s and state = 1 and not id = any(%s)
+"""
+# Skip locked: a rescuer that meets another, or a completion in flight, leaves the row to it.
+RESCUE: Final[LiteralString] = """
+with lost as materialized (
+  select w.id from domainflow.work_item w
+   where w.state = 1 and w.runtime <> %s and w.runtime not in (select id from domainflow.live_runtime)
+   order by w.id for update skip locked
+)
+update domainflow.work_item w set state = 0, fence = w.fence + 1, runtime = null from lost where w.id = lost.id
+returning w.id
+"""
+LOCK_OF_CAMPAIGN: Final[LiteralString] = "select 1 from domainflow.work_item where campaign = %s order by id for update"
+DROP: Final[LiteralString] = """
+with dropped as (
+  delete from domainflow.work_item where campaign = %s returning campaign, phase, run, batch, start, stop, state
+), unresulted as (
+  delete from domainflow.batch b using dropped d
+   where d.state = 2 and b.campaign = d.campaign and b.phase = d.phase and b.run = d.run and b.batch = d.batch
+)
+delete from domainflow.hit h using dropped d
+ where d.state = 2 and h.campaign = d.campaign and h.phase = d.phase and h.run = d.run
+   and h.position >= d.start and h.position < d.stop
+"""
+DONE: Final[LiteralString] = """
+select w.campaign::text, w.id, w.phase, w.run, w.batch, b.counts
+  from domainflow.work_item w
+  join domainflow.batch b on b.campaign = w.campaign and b.phase = w.phase and b.run = w.run and b.batch = w.batch
+ where w.state = 2 and w.campaign = any(%s::uuid[])
+ order by w.campaign, w.phase, w.batch limit 2000
+"""
+LEDGER: Final[LiteralString] = """
+select campaign::text,
+       count(*) filter (where state = 0), count(*) filter (where state = 1),
+       count(*) filter (where state = 2), count(*) filter (where state = 4),
+       min(reason) filter (where state = 4)
+  from domainflow.work_item where campaign = any(%s::uuid[]) group by campaign
+"""
+
+
+class Claim(Struct, frozen=True):
+    """One claimed item."""
+
+    id: int
+    fence: int
+    campaign: str
+    tenant: str
+    phase: int
+    run: int
+    batch: int
+    start: int
+    stop: int
+    failures: int
+    losses: int
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What a batch found, as it is stored."""
+
+    item: int
+    fence: int
+    counts: tuple[tuple[str, int], ...]
+    outcomes: bytes
+    hits: tuple[tuple[int, bytes], ...]
+
+
+class Done(Struct, frozen=True):
+    """One finished batch that its campaign has not accounted yet."""
+
+    item: int
+    phase: int
+    run: int
+    batch: int
+    counts: tuple[tuple[str, int], ...]
+
+
+class LedgerCounts(Struct, frozen=True):
+    """The open items of one campaign, by state."""
+
+    ready: int
+    claimed: int
+    done: int
+    dead: int
+    dead_reason: str
+
+
+NO_ITEMS: Final = LedgerCounts(0, 0, 0, 0, "")
+
+
+def claim(connection: Connection[TupleRow], runtime: str, limit: int) -> list[Claim]:
+    """Claim up to `limit` ready items of running campaigns, oldest first; none if `runtime` is not alive."""
+    rows = connection.execute(CLAIM, {"runtime": runtime, "limit": limit}).fetchall()
+    return [Claim(*row) for row in rows]
+
+
+def complete(connection: Connection[TupleRow], result: Result) -> bool:
+    """Store a result under its fence, in a transaction of the item's tenant; False: it is no longer wanted."""
+    row = connection.execute(LOCK_CLAIMED, (result.item, result.fence)).fetchone()
+    if row is None:
+        return False
+    campaign, tenant, phase, run, batch, start, stop = row
+    counts = msgspec.msgpack.encode(dict(result.counts))
+    connection.execute(INSERT_BATCH, (campaign, tenant, phase, run, batch, start, stop, counts, result.outcomes))
+    if result.hits:
+        positions, bodies = zip(*result.hits, strict=True)
+        where = {"campaign": campaign, "tenant": tenant, "phase": phase, "run": run}
+        connection.execute(INSERT_HITS, {**where, "positions": list(positions), "bodies": list(bodies)})
+    connection.execute(FINISH, (result.item,))
+    return True
+
+
+def fail(connection: Connection[TupleRow], item: int, fence: int, *, reason: str, retries: int, delay_s: float) -> None:
+    """Count a failure: the item comes back after `delay_s`, or is dead when its retries are used up."""
+    connection.execute(FAIL, {"item": item, "fence": fence, "reason": reason, "retries": retries, "delay_s": delay_s})
+
+
+def return_lost(connection: Connection[TupleRow], item: int, fence: int, *, alone: bool) -> None:
+    """Put back an item whose worker died while the host lived."""
+    connection.execute(RETURN_LOST, {"item": item, "fence": fence, "alone": alone, "most": MOST_LOST_ALONE})
+
+
+def give_back(connection: Connection[TupleRow], runtime: str, *, but: list[int]) -> None:
+    """Put back what `runtime` claimed and does not work on; counts nothing against an item."""
+    connection.execute(GIVE_BACK, (runtime, but))
+
+
+def rescue(connection: Connection[TupleRow], runtime: str) -> int:
+    """Put back what dead runtimes had claimed; return how many."""
+    return len(connection.execute(RESCUE, (runtime,)).fetchall())
+
+
+def drop(connection: Connection[TupleRow], campaign: str) -> None:
+    """Delete all items of a campaign and the results of those that were done but not accounted.
+
+    The items are locked first, so that the second statement's snapshot shows every result of theirs.
+    """
+    connection.execute(LOCK_OF_CAMPAIGN, (campaign,))
+    connection.execute(DROP, (campaign,))
+
+
+def done(connection: Connection[TupleRow], campaigns: list[str]) -> dict[str, list[Done]]:
+    """Return finished batches that wait to be accounted, by campaign; at most 2000 in all."""
+    found: dict[str, list[Done]] = {}
+    for campaign, item, phase, run, batch, counts in connection.execute(DONE, (campaigns,)).fetchall():
+        by_outcome = msgspec.msgpack.decode(counts, type=dict[str, int])
+        found.setdefault(campaign, []).append(Done(item, phase, run, batch, tuple(sorted(by_outcome.items()))))
+    return found
+
+
+def ledger(connection: Connection[TupleRow], campaigns: list[str]) -> dict[str, LedgerCounts]:
+    """Return the open items of each campaign by state; a campaign without items is missing."""
+    rows = connection.execute(LEDGER, (campaigns,)).fetchall()
+    return {
+        campaign: LedgerCounts(ready, claimed, finished, dead, reason or "")
+        for campaign, ready, claimed, finished, dead, reason in rows
+    }

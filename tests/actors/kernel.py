@@ -1,0 +1,72 @@
+"""What the tests of the actor kernel share: an actor whose messages are what it shall do, and a world to put it in."""
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from domainflow.actors.cell import Behaviour, Cell
+from domainflow.actors.envelope import Envelope
+from domainflow.actors.environment import Environment, RunsOn
+from domainflow.actors.restart import Exit
+from domainflow.actors.signals import Stop
+from domainflow.security.context import Context, Principal
+
+CONTEXT = Context(principal=Principal(id="tester"), correlation_id="story")
+SOON_S = 5.0  # for what must happen at once; only a failing test waits so long
+
+
+class Puppet(Behaviour[Any]):
+    """Does what its messages and signals say: they are functions of itself (and the envelope)."""
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+        self.heard: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def receive(self, message: Callable[["Puppet", Envelope], object], envelope: Envelope) -> object:
+        return message(self, envelope)
+
+    def on_signal(self, signal: object) -> None:
+        if callable(signal):
+            signal(self)
+        else:
+            self.heard.put(signal)
+
+
+class World:
+    """One environment and the reports of the cells in it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.reports: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.cells: list[Cell] = []
+
+    def launch(self, factory: Callable[[], Behaviour[Any]] = Puppet, path: str = "a", capacity: int = 10_000) -> Cell:
+        """A cell whose start is under way."""
+        cell = Cell(self.environment, path, factory, report=self.reports.put, capacity=capacity, runs_on=RunsOn.POOL)
+        self.cells.append(cell)
+        cell.launch()
+        return cell
+
+    def start(self, factory: Callable[[], Behaviour[Any]] = Puppet, path: str = "a", capacity: int = 10_000) -> Cell:
+        """A cell that has reported its start."""
+        cell = self.launch(factory, path, capacity)
+        self.report()
+        return cell
+
+    def report(self) -> Any:  # noqa: ANN401  # the test says which one it expects
+        """The next report."""
+        return self.reports.get(timeout=SOON_S)
+
+
+@contextmanager
+def world(environment: Environment | None = None) -> Iterator[World]:
+    """A world that has ended with all its threads when the block ends."""
+    made = World(environment or Environment())
+    try:
+        yield made
+    finally:
+        for cell in made.cells:
+            cell.order(Stop(Exit.SHUTDOWN))
+        assert made.environment.directory.await_empty(SOON_S)
+        assert made.environment.close(SOON_S)

@@ -1,0 +1,133 @@
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from domainflow.errors import Unavailable
+from domainflow.lab.process import Lab, LabOptions, read_ports
+from domainflow.work.port import LabPorts
+
+END_S = 10.0
+
+PARENT = """
+import sys
+from pathlib import Path
+from domainflow.lab.process import Lab
+lab = Lab.start(Path(sys.argv[1]), 3)
+print(*lab.pids, flush=True)
+sys.stdin.read()
+"""
+
+SERVE = """
+import sys
+from pathlib import Path
+from domainflow.lab.process import serve
+serve(Path(sys.argv[1]), 3, on_ready=lambda ports: print(ports.http_port, flush=True))
+print("ended", flush=True)
+"""
+
+
+def answers(ports: LabPorts) -> bool:
+    host, _, port = ports.resolvers[0].rpartition(":")
+    query = dns.message.make_query("hub-1.lab.test", "A")
+    return bool(dns.query.udp(query, host, 5, int(port)).answer)
+
+
+def spawn(text: str, home: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", text, str(home)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_the_ports_stand_in_the_home_while_the_lab_runs(tmp_path: Path) -> None:
+    assert read_ports(tmp_path) is None
+    with Lab.start(tmp_path, 3) as lab:
+        assert read_ports(tmp_path) == lab.ports
+        assert lab.alive
+        assert len(lab.ports.resolvers) == 4
+        assert Path(lab.ports.ca_file) == tmp_path / "lab-ca.pem"
+        assert answers(lab.ports)
+    assert read_ports(tmp_path) is None
+    assert not lab.alive
+
+
+def test_two_labs_run_beside_each_other(tmp_path: Path) -> None:
+    with Lab.start(tmp_path / "a", 3) as one, Lab.start(tmp_path / "b", 4) as other:
+        assert answers(one.ports)
+        assert answers(other.ports)
+        assert one.ports.http_port != other.ports.http_port
+
+
+def test_a_restarted_lab_has_its_own_ports_and_the_same_authority(tmp_path: Path) -> None:
+    with Lab.start(tmp_path, 3) as first:
+        before = (tmp_path / "lab-ca.pem").read_bytes()
+        with Lab.start(tmp_path, 3) as second:
+            first.close()
+            assert read_ports(tmp_path) == second.ports  # the first takes only its own file away
+            assert second.ports != first.ports
+            assert (tmp_path / "lab-ca.pem").read_bytes() == before
+            assert (tmp_path / "lab-ca.key").stat().st_mode & 0o077 == 0
+
+
+def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    parent = spawn(PARENT, tmp_path)
+    watched = [os.pidfd_open(int(pid)) for pid in first_line(parent).split()]
+    try:
+        parent.kill()
+        parent.communicate()
+        ended: set[int] = set()
+        while len(ended) < 2:
+            ready = select.select([fd for fd in watched if fd not in ended], [], [], END_S)[0]
+            assert ready, "a server outlived its parent"
+            ended.update(ready)
+    finally:
+        for descriptor in watched:
+            os.close(descriptor)
+    assert read_ports(tmp_path) is not None  # nobody was left to take it away; the next start writes it anew
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_blocks_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    process = spawn(SERVE, tmp_path)
+    port = int(first_line(process))
+    socket.create_connection(("127.0.1.1", port), 5).close()
+    process.send_signal(number)
+    assert process.communicate(timeout=END_S)[0] == "ended\n"
+    assert process.returncode == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.1.1", port), 5)
+
+
+@pytest.mark.parametrize("service", ["dns", "http", "https"])
+def test_a_taken_port_is_named(tmp_path: Path, service: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.1.2", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        choices: dict[str, LabOptions] = {
+            "dns": {"dns_port": port},
+            "http": {"http_port": port},
+            "https": {"https_port": port},
+        }
+        with pytest.raises(Unavailable, match=rf"(?i)cannot listen for {service} on 127\.0\.1\.1.*in use.*port {port}"):
+            Lab.start(tmp_path, 3, **choices[service])
+    assert read_ports(tmp_path) is None
+
+
+def test_a_chosen_port_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.1.1", 0))
+        port = free.getsockname()[1]
+    with Lab.start(tmp_path, 3, http_port=port) as lab:
+        assert lab.ports.http_port == port

@@ -1,0 +1,53 @@
+"""Batches as tests write them: names in a file, a persona, and what came of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, Names
+from domainflow.vocabulary import Phase
+from domainflow.work.port import DNS_CODES, BatchResult, BatchSpec, DnsHit, Input, LabPorts, Page
+from domainflow.work.vectors import unpack
+
+
+def batch(
+    home: Path,
+    names: Sequence[str],
+    *,
+    dns: DnsPersona | None = None,
+    http: HttpPersona | None = None,
+    inputs: tuple[Input, ...] = (),
+    keywords: tuple[str, ...] = (),
+    lab: LabPorts | None = None,
+) -> BatchSpec:
+    file = home / f"{abs(hash(tuple(names)))}.txt"
+    file.write_text("\n".join(names), encoding="ascii")
+    return BatchSpec(
+        item=1,
+        fence=1,
+        attempt=1,
+        phase=Phase.DNS_VALIDATION,
+        start=0,
+        stop=len(names),
+        source=Names(sha256="", names=len(names)),
+        source_file=str(file),
+        base=0,
+        inputs=inputs,
+        dns=dns or DnsPersona(),
+        http=http or HttpPersona(),
+        keywords=tuple(KeywordRule(text=keyword) for keyword in keywords),
+        lab=lab,
+    )
+
+
+def outcomes(spec: BatchSpec, result: BatchResult) -> list[str]:
+    return [str(DNS_CODES[code]) for code in unpack(result.outcomes, spec.stop - spec.start)]
+
+
+def addresses(result: BatchResult) -> dict[int, tuple[str, ...]]:
+    return {hit.position: msgspec.msgpack.decode(hit.body, type=DnsHit).addresses for hit in result.hits}
+
+
+def pages(result: BatchResult) -> dict[int, Page]:
+    return {hit.position: msgspec.msgpack.decode(hit.body, type=Page) for hit in result.hits}
