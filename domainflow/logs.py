@@ -28,19 +28,16 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
     threshold = _LEVELS.get(level.upper())
     if threshold is None:
         raise ValueError(f"log level must be one of {', '.join(_LEVELS)}, not {level}")
-    # Plain tracebacks: the renderer's own ones show the values of variables, secrets among them.
-    rendering: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, mask_secrets, structlog.processors.JSONRenderer()]
-        if json
-        else [mask_secrets, _for_people()]
-    )
+    rendering = structlog.processors.JSONRenderer() if json else _for_people()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *rendering,
+            structlog.processors.format_exc_info,  # as text, and so within reach of the mask
+            mask_secrets,
+            rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -49,6 +46,7 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
 
 
 def _for_people() -> structlog.typing.Processor:
+    # Plain tracebacks: the renderer's own ones show the values of variables, secrets among them.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 

@@ -177,11 +177,11 @@ class BehaviourCell(pykka.Actor):
 
     def request(
         self, ref: Ref[N], message: N, context: Context, *, token: object, timeout_s: float = ASK_TIMEOUT_S
-    ) -> Reply:
+    ) -> None:
         """Ask another actor without waiting: what comes of it is heard as `Answer(token, value, error)`.
 
         It is always heard, once, within `timeout_s` at the latest (then with `AskTimeout`), unless this incarnation
-        has ended. The reply that is returned may be failed to have the answer at once.
+        has ended.
 
         Raises:
             MailboxFull: not sent, and no answer will be heard.
@@ -193,7 +193,6 @@ class BehaviourCell(pykka.Actor):
         timer = self.environment.timers.after(timeout_s, lambda: reply.fail(late))
         reply.add_done_callback(lambda _: timer.cancel())
         self._hear_answer(reply, token)
-        return reply
 
     def reply_as(self, token: object) -> Reply:
         """A slot to hand to somebody who will settle it: heard as `Answer(token, value, error)`, with no time-out."""

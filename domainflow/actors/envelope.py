@@ -5,7 +5,7 @@ Nothing here knows who receives it or on which thread.
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from enum import Enum
 from types import TracebackType
 from typing import Final, TypeAlias
@@ -102,6 +102,12 @@ class Reply(pykka.ThreadingFuture[object]):
                 self._callbacks.append(callback)
                 return
         self._call(callback)
+
+    def __await__(self) -> Generator[None, None, object]:
+        """Refused: pykka's own would block the event loop. An async host uses `add_done_callback`."""
+        raise RuntimeError("awaiting a reply would block the event loop: use add_done_callback")
+
+    __iter__ = __await__
 
     @property
     def done(self) -> bool:

@@ -23,6 +23,13 @@ EventT = TypeVar("EventT", bound=Struct)
 TYPE_VERSION: Final = 1  # of every event type so far; upcasters will stand beside `decode_event`
 
 
+class Occasion(Struct, frozen=True):
+    """On whose behalf and when something is born."""
+
+    context: Context
+    now_us: int  # database clock
+
+
 class Birth(Struct, frozen=True):
     """Another stream that comes to be in the same commit."""
 
@@ -49,7 +56,8 @@ class Rules(Generic[StateT, CommandT, EventT]):
     permission: Callable[[CommandT], str | None]  # None: nobody may
     status: Callable[[StateT], str | None] = lambda _: None
     owner: Callable[[StateT], str | None] = lambda _: None
-    births: Callable[[CommandT, tuple[EventT, ...], Context], tuple[Birth, ...]] = lambda *_: ()
+    births: Callable[[CommandT, tuple[EventT, ...], "Occasion"], tuple[Birth, ...]] = lambda *_: ()
+    passive: Callable[[StateT], bool] = lambda _: False  # whether an idle actor may end; the next command starts it
     campaign: Callable[[str], str | None] = lambda _: None  # stream -> uuid of the campaign whose work it commands
 
     def decode_event(self, recorded: Recorded) -> EventT:

@@ -20,6 +20,7 @@ from domainflow.actors.rules import (
     AuditContext,
     CommandT,
     EventT,
+    Occasion,
     Refusal,
     Rules,
     StateT,
@@ -144,6 +145,10 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             case _:
                 pass
 
+    def on_idle(self) -> None:
+        if self._stream.version and self._rules.passive(self._state):
+            self.cell.stop_if_idle()
+
     # --- in
 
     def _handle(self, message: CommandT, envelope: Envelope) -> object:
@@ -178,7 +183,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         ack = Ack(self._stream.version + len(events), draft.status)
         key, box = self._once(message, envelope.context, ack)
         item = to_item(draft, self._stream, audit=audit, now_us=now_us, key=key, box=box, snapshot_every=SNAPSHOT_EVERY)
-        births = self._rules.births(message, events, envelope.context)
+        births = self._rules.births(message, events, Occasion(envelope.context, now_us))
         group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
         draft.hash = item.hash
         self._committer.commit(group, self.cell.reply_as(_Commit(envelope, draft)).set)

@@ -62,6 +62,7 @@ class Supervisor(Supervising):
         self._specs = tuple(specs)
         self._policy = policy or Policy()
         self._restarts_at_s: tuple[float, ...] = ()
+        self._forgotten: set[str] = set()  # temporary children that the group's restart under way ends
         self._complete = False  # the first start of all is done
         self._steps: deque[_Step] = deque()
         self._step: _Step | None = None  # the one whose end is awaited
@@ -179,22 +180,32 @@ class Supervisor(Supervising):
             child.status = ChildStatus.WAITING
             self.cell.start_timer(("restart", child.spec.name), plan.delay_s, RestartDue(child.spec.name))
         else:
-            # What an earlier plan had still to start is in this one too: strategies only ever reach further right.
-            stops: list[_Step] = [_StopStep(name, name in plan.forget) for name in plan.stop]
-            starts: list[_Step] = [_StartStep(name) for name in plan.start]
-            self._go([*stops, _WaitStep(plan.delay_s), *starts], lambda: self._forget(plan))
+            self._restart_group(plan)
+
+    def _restart_group(self, plan: Plan) -> None:
+        # Another child may fail while an earlier plan is still stopping or starting: what that one had still to do is
+        # done by this one, or the child that failed first would never come back.
+        left = [step for step in (self._step, *self._steps) if step is not None]
+        stopping = {*plan.stop, *(step.name for step in left if isinstance(step, _StopStep))}
+        starting = {*plan.start, *(step.name for step in left if isinstance(step, _StartStep))}
+        self._forgotten.update(plan.forget)
+        names = list(self._children)
+        stops = [_StopStep(name, name in self._forgotten) for name in reversed(names) if name in stopping]
+        starts = [_StartStep(name) for name in names if name in starting]
+        self._go([*stops, _WaitStep(plan.delay_s), *starts], self._forget)
 
     def _part_with(self, child: Child, plan: Plan) -> None:
         awaited = self._awaits(child)
         self._stop(child, final=True)
-        if plan.forget:
-            self._forget(plan)
+        for name in plan.forget:
+            self._children.pop(name, None)
         if awaited:
             self._advance()
 
-    def _forget(self, plan: Plan) -> None:
-        for name in plan.forget:
+    def _forget(self) -> None:
+        for name in self._forgotten:
             self._children.pop(name, None)
+        self._forgotten.clear()
 
     def _first_start_failed(self, error: BaseException) -> None:
         """Nothing is tried again at the first start: whoever started this supervisor hears why it cannot be."""

@@ -1,8 +1,9 @@
 """A small internet on loopback, made from a seed: DNS and web servers whose every answer is known in advance.
 
 For any name, what DNS says, which faults occur and what its page holds follow from (seed, lower-cased wire name) alone,
-so the outcome of a whole campaign is computed by `expect.expected`, without the code under test. Nothing here is
-reached by production work but through the ports in `lab.json`; nothing here leaves 127.0.0.0/8.
+so the outcome of a whole campaign is computed by `expect.expected`, without the code under test. `process.Lab.start`
+runs it beside the caller, `process.serve` until a signal. Nothing here is reached by production work but through the
+ports in `lab.json`; nothing here leaves 127.0.0.0/8 (and ::1, where nobody listens).
 
 Of all names (`resolving` = 0.18 unless told otherwise)::
 
@@ -27,6 +28,10 @@ Of the names that resolve::
 Every name under `ph`, `vg` and `ws` resolves, each zone to one address with one parked page; so does every third-level
 name under a tenth of the second-level domains (of four characters and more). Elsewhere a name whose first label has 32
 characters or more does not exist, as nobody registers a random label: probes for wildcards meet no chance hit.
+
+Half of the parked pages say so in their title and several times, half once in their text. Pages are 1 to 8 KB but for
+the long ones; most are UTF-8, a fifth are windows-1252 or ISO-8859-1; 40 % come as gzip, 20 % in chunks. Only 127.0.1.x
+serves both ports; 127.0.2.x refuses, 127.0.3.x serves http alone.
 
 With `faults=False` everything answers at once and every page is a good one; with `resolving=0` nothing resolves.
 """

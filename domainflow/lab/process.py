@@ -53,26 +53,26 @@ class Lab:
         """Start both servers and write `home/lab.json` once they listen.
 
         `home` is made if it is missing; its certificate authority is kept, its ports are new each time. Raises
-        Unavailable when a port is taken or a server does not start; then no process is left and nothing is written.
+        Unavailable when a port is taken, a server fails or the home cannot be written; then no process is left.
         """
-        home.mkdir(parents=True, exist_ok=True)
+        _make(home)
         servers: list[_Server] = []
         deadline = time.monotonic() + _START_S
         try:
             for module, settings in _plan(home.resolve(), seed, options).items():
                 servers.append(_spawn(module, settings))  # one by one: those already started must be known
             (dns,), (http, https) = (_first_words(server, deadline).ports for server in servers)
+            lab_ports = LabPorts(
+                seed=seed,
+                resolvers=tuple(f"{address}:{dns}" for address in ADDRESSES),
+                http_port=http,
+                https_port=https,
+                ca_file=str(home.resolve() / CA_FILE),
+            )
+            _write_ports(home, lab_ports)
         except BaseException:
             _end(servers)
             raise
-        lab_ports = LabPorts(
-            seed=seed,
-            resolvers=tuple(f"{address}:{dns}" for address in ADDRESSES),
-            http_port=http,
-            https_port=https,
-            ca_file=str(home.resolve() / CA_FILE),
-        )
-        _write_ports(home, lab_ports)
         return cls(home, lab_ports, tuple(servers))
 
     @property
@@ -132,6 +132,13 @@ def serve(
             signal.signal(number, handler)
 
 
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"lab: cannot make its home {home}: {error.strerror}; give another home") from error
+
+
 def _plan(home: Path, seed: int, options: LabOptions) -> dict[str, ServerSettings]:
     shared = ServerSettings(
         seed=seed,
@@ -184,6 +191,8 @@ def _write_ports(home: Path, ports: LabPorts) -> None:
     try:
         draft.write_bytes(msgspec.json.encode(ports))
         draft.replace(home / PORTS_FILE)
+    except OSError as error:
+        raise Unavailable(f"lab: cannot write {home / PORTS_FILE}: {error.strerror}; give another home") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()

@@ -37,9 +37,8 @@ select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c
 FIND: Final[LiteralString] = """
 select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c.base, c.count, c.created_at, h.version
   from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
- where c.deleted_at is null and c.id = %s::uuid
+ where c.deleted_at is null and c.id::text like %s || '%%' limit 2
 """
-DELETED: Final[LiteralString] = "select id::text from domainflow.campaign where deleted_at is not null limit 1"
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -87,10 +86,12 @@ def newest(connection: Connection[TupleRow], *, before: tuple[datetime, str], li
     return [_summary(row) for row in connection.execute(LIST, (*before, limit)).fetchall()]
 
 
-def find(connection: Connection[TupleRow], campaign: str) -> Summary | None:
-    """Return one campaign of the transaction's tenants."""
-    row = connection.execute(FIND, (campaign,)).fetchone()
-    return _summary(row) if row else None
+def find(connection: Connection[TupleRow], prefix: str) -> list[Summary]:
+    """Return up to two campaigns of the transaction's tenants whose id begins with `prefix`."""
+    wanted = "".join(c for c in prefix.lower() if c in "0123456789abcdef-")
+    if not wanted or wanted != prefix.lower():
+        return []
+    return [_summary(row) for row in connection.execute(FIND, (wanted,)).fetchall()]
 
 
 def _summary(row: TupleRow) -> Summary:

@@ -14,6 +14,7 @@ holders, so kill -9 leaves none behind:
 
 import fcntl
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -128,26 +129,38 @@ class EmbeddedServer:
         gate = self._open("start.lock")
         try:
             self._wait_for(gate, fcntl.LOCK_EX, deadline, "another process is still starting the server")
-            self._start_watcher()  # first: were we killed before it is there, nobody would stop the server
+            self._start_watcher(deadline)  # first: were we killed before it is there, nobody would stop the server
             if not self._is_ready():
                 self._start(deadline)
             self._make_database()
         finally:
             os.close(gate)
 
-    def _start_watcher(self) -> None:
+    def _start_watcher(self, deadline: float) -> None:
         """Start the watcher unless there is one. It inherits the lock, so there is no moment in which it is free."""
         lock = self._open("watch.lock")
         try:
-            if not _take(lock, fcntl.LOCK_EX):
-                return
-            account = self._cluster.account
-            arguments = (self._cluster.folder, self._cluster.socket_folder, account.uid, account.gid, lock)
-            argv = [sys.executable, "-I", "-S", str(embedded_watcher.__file__), *map(str, arguments)]
-            with self._cluster.open_log() as log:
-                detach(argv, output=log, keep_open=[lock])
+            if _take(lock, fcntl.LOCK_EX):
+                self._run_watcher(lock, deadline)
         finally:
             os.close(lock)
+
+    def _run_watcher(self, lock: int, deadline: float) -> None:
+        """Run it and wait for its word: a server without a watcher would never be stopped."""
+        cluster = self._cluster
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as word, cluster.open_log() as log:
+            try:
+                numbers = (cluster.account.uid, cluster.account.gid, lock, writer)
+                argv = [sys.executable, "-I", "-S", embedded_watcher.__file__, str(cluster.folder)]
+                argv += [str(cluster.socket_folder), *map(str, numbers)]
+                detach(argv, output=log, keep_open=[lock, writer])
+            finally:
+                os.close(writer)  # with that the pipe ends when the watcher does
+            while not select.select([word], [], [], LOOK_AGAIN_AFTER_S)[0]:
+                self._pause(deadline, "the server's watcher has not started in time")
+            if not word.read(1):
+                raise self._failure(f"the server's watcher could not be run with {sys.executable}")
 
     def _start(self, deadline: float) -> None:
         lock = self._open("server.lock")
@@ -158,7 +171,7 @@ class EmbeddedServer:
                 self._pause(deadline, "processes of a former server hold the data folder and do not answer")
             self._cluster.check()
             self._cluster.remove_leftovers()
-            self._cluster.start(self._settings, lock, timeout_s=max(1.0, deadline - time.monotonic()))
+            self._cluster.start(self._settings, lock, timeout_s=deadline - time.monotonic())
         finally:
             os.close(lock)
         while not self._is_ready():
@@ -168,15 +181,12 @@ class EmbeddedServer:
 
     def _is_ready(self) -> bool:
         """Ask the server itself: a pid file proves nothing. Also reads what kind of server it is."""
-        query = "select current_setting('data_directory'), current_setting('cluster_name')"
         try:
             with psycopg.connect(self.dsn(database="postgres"), connect_timeout=CONNECT_TIMEOUT_S) as connection:
-                row = connection.execute(query).fetchone()
+                name = connection.execute("show cluster_name").fetchone()
         except psycopg.OperationalError:
             return False
-        if row is None or row[0] != str(self._cluster.data):
-            return False
-        self.kind = f"embedded ({row[1]})"
+        self.kind = f"embedded ({name[0] if name else 'unnamed'})"
         return True
 
     def _server_runs(self) -> bool:

@@ -20,13 +20,17 @@ STATUS_LINE: Final = 7
 
 
 class Watched(NamedTuple):
-    """What the starter hands over. `lock` is its open descriptor of watch.lock, held from before our birth."""
+    """What the starter hands over; the last two are descriptors of its own.
+
+    `lock` is that of watch.lock, held from before our birth; into the pipe `started` we say that we watch.
+    """
 
     folder: str
     socket_folder: str
     uid: int
     gid: int
     lock: int
+    started: int
 
 
 def watch(watched: Watched) -> None:
@@ -34,6 +38,8 @@ def watch(watched: Watched) -> None:
     clients = os.open(f"{watched.folder}/clients.lock", os.O_RDWR)
     server = os.open(f"{watched.folder}/server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     _become(watched.uid, watched.gid)
+    os.write(watched.started, b".")
+    os.close(watched.started)
     while True:
         fcntl.flock(clients, fcntl.LOCK_EX)  # granted when the last client is gone
         if _stop(watched.folder, server):
@@ -87,5 +93,5 @@ def _become(uid: int, gid: int) -> None:
 
 
 if __name__ == "__main__":
-    _, own_folder, sockets, own_uid, own_gid, own_lock = sys.argv
-    watch(Watched(own_folder, sockets, int(own_uid), int(own_gid), int(own_lock)))
+    _, own_folder, own_sockets, *numbers = sys.argv
+    watch(Watched(own_folder, own_sockets, *map(int, numbers)))

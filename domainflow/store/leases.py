@@ -2,6 +2,7 @@
 
 from typing import Final, LiteralString
 
+from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -32,6 +33,10 @@ select h.owner::text, r.host, r.pid, h.owner in (select id from domainflow.live_
 """
 RELEASE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s"
 RELEASE_ONE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s and stream = %s"
+HELD: Final[LiteralString] = """
+select stream, tenant, status from domainflow.head
+ where owner = %s and status is not null and status not in ('pending', 'completed', 'cancelled') order by stream
+"""
 ORPHANS: Final[LiteralString] = """
 select stream from domainflow.head
  where status in ('queued', 'running', 'pausing')
@@ -40,12 +45,17 @@ select stream from domainflow.head
 """
 
 
-def register(
-    connection: Connection[TupleRow], runtime: str, *, host: str, pid: int, lock_key: int, lease_s: float
-) -> None:
+class Host(Struct, frozen=True):
+    """Where a runtime runs, for people."""
+
+    name: str
+    pid: int
+
+
+def register(connection: Connection[TupleRow], runtime: str, *, host: Host, lock_key: int, lease_s: float) -> None:
     """Announce a runtime and take its lock; `connection` must then be kept for its whole life."""
     connection.execute(TAKE_LOCK, (lock_key,))
-    connection.execute(REGISTER, (runtime, host, pid, lock_key, lease_s))
+    connection.execute(REGISTER, (runtime, host.name, host.pid, lock_key, lease_s))
 
 
 def retake_lock(connection: Connection[TupleRow], lock_key: int) -> None:
@@ -80,6 +90,19 @@ def owner(connection: Connection[TupleRow], stream: str) -> tuple[str, str, bool
     if row is None or row[0] is None:
         return None
     return row[0], f"{row[1]} pid {row[2]}", bool(row[3])
+
+
+class Held(Struct, frozen=True):
+    """One stream that a runtime owns."""
+
+    stream: str
+    tenant: str
+    status: str
+
+
+def held(connection: Connection[TupleRow], runtime: str) -> list[Held]:
+    """Return the campaigns' streams that `runtime` owns and that may have work to account."""
+    return [Held(*row) for row in connection.execute(HELD, (runtime,)).fetchall()]
 
 
 def orphans(connection: Connection[TupleRow], *, limit: int) -> list[str]:

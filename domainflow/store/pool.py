@@ -3,6 +3,8 @@
 Every connection takes on one of our roles at once, so that row-level security holds even under a superuser's DSN.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, LiteralString
 
 import psycopg
@@ -35,14 +37,31 @@ def connect(dsn: str, role: str) -> Connection[TupleRow]:
     """
     try:
         connection = psycopg.connect(lively(dsn), autocommit=True, application_name=f"domainflow {role}")
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"cannot connect to Postgres: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        raise StoreUnavailable(_advice(error)) from error
     try:
         take_role(connection, role)
     except StoreUnavailable:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def plain(dsn: str) -> Iterator[Connection[TupleRow]]:
+    """Open a connection with no role taken on, for a look at the schema. Raises StoreUnavailable."""
+    try:
+        connection = psycopg.connect(lively(dsn), autocommit=True, application_name="domainflow")
+    except psycopg.Error as error:
+        raise StoreUnavailable(_advice(error)) from error
+    with connection:
+        yield connection
+
+
+def _advice(error: psycopg.Error) -> str:
+    return (
+        f"cannot connect to Postgres: {str(error).strip()}; check DOMAINFLOW_DSN, or unset it for the embedded server"
+    )
 
 
 def take_role(connection: Connection[TupleRow], role: str) -> None:

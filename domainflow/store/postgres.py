@@ -40,9 +40,13 @@ class Postgres:
             yield connection
 
     @contextmanager
-    def upkeep(self) -> Iterator[Connection[TupleRow]]:
+    def upkeep(self, *, one_instant: bool = False) -> Iterator[Connection[TupleRow]]:
         """Open a transaction that sees every tenant, for what the runtime does by itself."""
-        with _translated(), self._upkeep.connection() as connection, transaction(connection):
+        with (
+            _translated(),
+            self._upkeep.connection() as connection,
+            transaction(connection, one_instant=one_instant),
+        ):
             yield connection
 
     def connect_lane(self) -> Connection[TupleRow]:
@@ -69,8 +73,7 @@ class Postgres:
 
     def peek(self, stream: str, *, fold_version: int) -> Loaded:
         """Load a stream as of one instant, claiming nothing."""
-        with self.upkeep() as connection:
-            connection.execute("set transaction isolation level repeatable read")
+        with self.upkeep(one_instant=True) as connection:
             return streams.load(connection, stream, fold_version=fold_version)
 
     # --- work

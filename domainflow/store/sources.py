@@ -4,8 +4,9 @@ import hashlib
 import os
 import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Final, LiteralString
+from typing import Final, LiteralString
 
 import msgspec
 from msgspec import Struct
@@ -42,16 +43,17 @@ class StoredSource(Struct, frozen=True, kw_only=True):
     dropped: dict[str, int]  # reason -> lines of the file that are not in it
 
 
-def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, data: BinaryIO) -> None:
-    """Store a source unless it is there; in a transaction of its tenant, so it is there whole or not at all."""
+def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, data: Iterable[bytes]) -> None:
+    """Store a source unless it is there; in a transaction of its tenant, so it is there whole or not at all.
+
+    `data` are its canonical bytes, in pieces of at most `CHUNK_BYTES`.
+    """
     dropped = msgspec.msgpack.encode(source.dropped)
     row = (tenant, source.sha256, source.kind, source.size_bytes, source.lines, source.lines_total, dropped)
     if connection.execute(INSERT, row).fetchone() is None:
         return
-    number = 0
-    while piece := data.read(CHUNK_BYTES):
+    for number, piece in enumerate(data):
         connection.execute(INSERT_CHUNK, (tenant, source.sha256, number, zlib.compress(piece, 6)))
-        number += 1
 
 
 def find(connection: Connection[TupleRow], tenant: str, sha256: str) -> StoredSource | None:

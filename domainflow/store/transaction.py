@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, LiteralString
 
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
 
 # A writing transaction holds the feed's horizon of the whole cluster: none of ours may live longer than a moment.
@@ -25,13 +25,19 @@ select set_config('domainflow.tenants', %s, true),
 
 @contextmanager
 def transaction(
-    connection: Connection[TupleRow], *, tenants: Sequence[str] = (), statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+    connection: Connection[TupleRow],
+    *,
+    tenants: Sequence[str] = (),
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    one_instant: bool = False,
 ) -> Iterator[Connection[TupleRow]]:
     """Open a transaction that sees `tenants`; commit at the end, roll back on an exception.
 
     Tenants hold no comma (`security.input.check_identifier`). A transaction inside another is a savepoint.
+    `one_instant`: all its statements see the same snapshot (REPEATABLE READ); for reading only.
     """
     limits = (",".join(tenants), str(statement_timeout_ms), str(LOCK_TIMEOUT_MS), str(IDLE_TIMEOUT_MS))
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ if one_instant else None
     with connection.transaction():
         connection.execute(LIMITS, limits)
         yield connection

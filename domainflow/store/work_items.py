@@ -58,6 +58,9 @@ GIVE_BACK: Final[LiteralString] = """
 update domainflow.work_item set state = 0, fence = fence + 1, runtime = null
  where runtime = %s and state = 1 and not id = any(%s)
 """
+UNCLAIM: Final[LiteralString] = """
+update domainflow.work_item set state = 0, fence = fence + 1, runtime = null where id = %s and fence = %s and state = 1
+"""
 # Skip locked: a rescuer that meets another, or a completion in flight, leaves the row to it.
 RESCUE: Final[LiteralString] = """
 with lost as materialized (
@@ -167,9 +170,23 @@ def complete(connection: Connection[TupleRow], result: Result) -> bool:
     return True
 
 
-def fail(connection: Connection[TupleRow], item: int, fence: int, *, reason: str, retries: int, delay_s: float) -> None:
-    """Count a failure: the item comes back after `delay_s`, or is dead when its retries are used up."""
-    connection.execute(FAIL, {"item": item, "fence": fence, "reason": reason, "retries": retries, "delay_s": delay_s})
+class Failure(Struct, frozen=True, kw_only=True):
+    """What became of a batch that raised."""
+
+    reason: str
+    retries: int  # further attempts that it may have in all
+    delay_s: float  # before the next one
+
+
+def fail(connection: Connection[TupleRow], item: int, fence: int, failure: Failure) -> None:
+    """Count a failure: the item comes back after its delay, or is dead when its retries are used up."""
+    values = {"reason": failure.reason, "retries": failure.retries, "delay_s": failure.delay_s}
+    connection.execute(FAIL, {"item": item, "fence": fence, **values})
+
+
+def unclaim(connection: Connection[TupleRow], item: int, fence: int) -> None:
+    """Put back an item that was claimed and not begun."""
+    connection.execute(UNCLAIM, (item, fence))
 
 
 def return_lost(connection: Connection[TupleRow], item: int, fence: int, *, alone: bool) -> None:

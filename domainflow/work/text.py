@@ -11,9 +11,12 @@ from typing import Final
 from msgspec import Struct
 from selectolax.lexbor import LexborHTMLParser
 
+from domainflow.work.markup import tame
+
 _BOILERPLATE: Final = ["script", "style", "noscript", "template", "head", "nav", "footer", "aside"]
 _TITLE_CHARS: Final = 300
-_LANGUAGE_CHARS: Final = 35
+_ROOT_WINDOW_CHARS: Final = 4096  # where the html element must be to be asked for its language
+_LANGUAGE: Final = re.compile(r"""<html\b[^>]*\slang\s*=\s*["']?\s*([a-z0-9-]{1,35})""", re.IGNORECASE)
 _META_WINDOW_BYTES: Final = 1024  # where a charset must be declared (WHATWG HTML, 13.2.3.2)
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?\s*([a-z0-9_.:-]{1,40})""", re.IGNORECASE)
@@ -56,18 +59,18 @@ def read_page(body: bytes, content_type: str) -> PageText:
 
     Charset: BOM, else the header's, else a meta element's in the first 1024 bytes, else UTF-8 if the body is valid
     UTF-8, else windows-1252. A label that no browser knows counts as absent; bytes it cannot decode become U+FFFD.
+    A page that is built to be slow to parse has neither title nor text.
     """
     charset, markup = _decode(body, content_type)
-    page = LexborHTMLParser(markup)
+    page = LexborHTMLParser(tame(markup))
     title = page.css_first("title")
     title_text = "" if title is None else _squeeze(title.text())[:_TITLE_CHARS]
-    root = page.css_first("html")
-    language = "" if root is None else (root.attributes.get("lang") or "").strip()[:_LANGUAGE_CHARS]
+    language = _LANGUAGE.search(markup, 0, _ROOT_WINDOW_CHARS)
     page.strip_tags(_BOILERPLATE)
     text = _squeeze(page.body.text(separator=" ")) if page.body is not None else ""
     encoded = text.encode("utf-8", "replace")
     digest = blake2b(encoded, digest_size=16).hexdigest()
-    return PageText(title_text, text, charset, language, digest, len(encoded))
+    return PageText(title_text, text, charset, language[1] if language else "", digest, len(encoded))
 
 
 def _squeeze(text: str) -> str:

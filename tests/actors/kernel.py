@@ -1,12 +1,13 @@
 """What the tests of the actor kernel share: an actor whose messages are what it shall do, and a world to put it in."""
 
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from domainflow.actors.cell import Behaviour, Cell
-from domainflow.actors.envelope import Envelope
+from domainflow.actors.envelope import DEFERRED, Envelope
 from domainflow.actors.environment import Environment, RunsOn
 from domainflow.actors.restart import Exit
 from domainflow.actors.signals import Stop
@@ -31,6 +32,39 @@ class Puppet(Behaviour[Any]):
             signal(self)
         else:
             self.heard.put(signal)
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    """A message or signal at which its receiver raises this."""
+
+    def act(*_: object) -> None:
+        raise error
+
+    return act
+
+
+def count(me: Puppet, _: Envelope) -> int:
+    """A message: how many of them came."""
+    me.done.append(1)
+    return len(me.done)
+
+
+class Gate:
+    """A message that keeps its receiver inside until it is let out."""
+
+    def __init__(self) -> None:
+        self.inside, self.out = threading.Event(), threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        self.inside.set()
+        assert self.out.wait(SOON_S)
+
+
+class Defers(Puppet):
+    """A puppet that defers the message "defer"."""
+
+    def receive(self, message: Any, envelope: Envelope) -> object:  # noqa: ANN401  # as a puppet
+        return DEFERRED if message == "defer" else super().receive(message, envelope)
 
 
 class World:

@@ -1,5 +1,6 @@
 import gzip
 import re
+from itertools import islice
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
@@ -22,7 +23,8 @@ BOILERPLATE = ["script", "style", "nav", "footer", "aside", "title", "head"]
 
 def hosts(web: Web, most: int) -> list[Host]:
     world = World(5)
-    return [host for i in range(40_000) if (host := world.host(f"page{i}.net")).web is web][:most]
+    found = (world.host(f"page{i}.net") for i in range(40_000))
+    return list(islice((host for host in found if host.web is web), most))
 
 
 def decoded(response: Response) -> str:

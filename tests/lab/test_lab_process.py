@@ -4,6 +4,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dns.message
@@ -15,6 +17,7 @@ from domainflow.lab.process import Lab, LabOptions, read_ports
 from domainflow.work.port import LabPorts
 
 END_S = 10.0
+Spawn = Callable[[str], subprocess.Popen[str]]
 
 PARENT = """
 import sys
@@ -40,9 +43,19 @@ def answers(ports: LabPorts) -> bool:
     return bool(dns.query.udp(query, host, 5, int(port)).answer)
 
 
-def spawn(text: str, home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", text, str(home)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # ours
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Runs a text as a process with the test's home; none outlives its test."""
+    with ExitStack() as stack:
+
+        def start(text: str) -> subprocess.Popen[str]:
+            command, pipe = [sys.executable, "-c", text, str(tmp_path)], subprocess.PIPE
+            started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)  # noqa: S603  # ours
+            stack.enter_context(started)
+            stack.callback(started.kill)
+            return started
+
+        yield start
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -80,8 +93,8 @@ def test_a_restarted_lab_has_its_own_ports_and_the_same_authority(tmp_path: Path
             assert (tmp_path / "lab-ca.key").stat().st_mode & 0o077 == 0
 
 
-def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    parent = spawn(PARENT, tmp_path)
+def test_servers_end_when_their_parent_is_killed(tmp_path: Path, spawn: Spawn) -> None:
+    parent = spawn(PARENT)
     watched = [os.pidfd_open(int(pid)) for pid in first_line(parent).split()]
     try:
         parent.kill()
@@ -98,8 +111,8 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_blocks_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    process = spawn(SERVE, tmp_path)
+def test_serve_blocks_until_a_signal(spawn: Spawn, number: signal.Signals) -> None:
+    process = spawn(SERVE)
     port = int(first_line(process))
     socket.create_connection(("127.0.1.1", port), 5).close()
     process.send_signal(number)
@@ -107,6 +120,29 @@ def test_serve_blocks_until_a_signal(tmp_path: Path, number: signal.Signals) -> 
     assert process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.1.1", port), 5)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_serve_ends_with_a_reason_when_a_server_dies(tmp_path: Path, spawn: Spawn, victim: int) -> None:
+    process = spawn(SERVE)
+    first_line(process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    os.kill(int(children[victim]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=END_S)
+    assert process.returncode == 1
+    assert "domainflow.errors.Unavailable: lab: a server process ended by itself" in errors
+    assert read_ports(tmp_path) is None
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"cannot make its home .*/file/home: Not a directory"):
+        Lab.start(tmp_path / "file" / "home", 3)
+
+
+def test_an_unreadable_ports_file_is_no_lab(tmp_path: Path) -> None:
+    (tmp_path / "lab.json").write_bytes(b'{"seed": 3')
+    assert read_ports(tmp_path) is None
 
 
 @pytest.mark.parametrize("service", ["dns", "http", "https"])

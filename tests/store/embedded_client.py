@@ -9,8 +9,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,7 +57,7 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 @contextmanager
 def reachable_home() -> Iterator[Path]:
     """A home that every account may pass through: pytest's tmp_path is private, and root's server is not root."""
-    folder = Path(tempfile.mkdtemp(prefix="domainflow-test-", dir="/tmp"))  # noqa: S108 -- made by mkdtemp
+    folder = Path(tempfile.mkdtemp(prefix="domainflow-test-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         yield folder / "home"
@@ -89,13 +89,17 @@ def server_runs(home: Path) -> bool:
 class Client:
     """A process that holds the server of a home until it is killed or left."""
 
-    def __init__(self, home: Path, *, launcher: tuple[str, ...] = (sys.executable,), **environment: str) -> None:
+    def __init__(self, home: Path, *, account: "OtherAccount | None" = None, **environment: str) -> None:
         self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter and text
-            [*launcher, "-c", CLIENT, str(home)],
+            [account.python if account else sys.executable, "-c", CLIENT, str(home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+            cwd="/",
+            env=(account.environment if account else {**os.environ, "PYTHONPATH": str(PROJECT)}) | environment,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
         )
 
     def answer(self) -> str:
@@ -121,37 +125,34 @@ class OtherAccount:
     def __init__(self, name: str) -> None:
         entry = pwd.getpwnam(name)
         self.uid, self.gid = entry.pw_uid, entry.pw_gid
-        self.path = os.pathsep.join([str(PROJECT), sysconfig.get_path("purelib")])
+        path = os.pathsep.join([str(PROJECT), sysconfig.get_path("purelib")])
+        self.environment = {"PATH": os.defpath, "PYTHONPATH": path}
         self.python = self._find_python()
 
-    def launcher(self) -> tuple[str, ...]:
-        """Words that run the account's Python as the account, when put before its arguments."""
-        return ("setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--", self.python)
-
-    def run(self, code: str, *arguments: str, **environment: str) -> str:
+    def run(self, code: str, *arguments: str) -> str:
         """Run code as the account and return what it printed."""
-        argv = [*self.launcher(), "-c", code, *arguments]
+        return self._run(self.python, code, *arguments)
+
+    def _run(self, python: str, code: str, *arguments: str) -> str:
         done = subprocess.run(  # noqa: S603 -- our own text
-            argv,
+            [python, "-c", code, *arguments],
             check=False,
             cwd="/",
             text=True,
             input="",
             capture_output=True,
             timeout=DEADLINE_S,
-            env=self.environment() | environment,
+            env=self.environment,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=[],
         )
         return done.stdout + done.stderr
 
-    def environment(self) -> Mapping[str, str]:
-        return {"PATH": os.defpath, "PYTHONPATH": self.path}
-
     def _find_python(self) -> str:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        if shutil.which("setpriv") is None:
-            pytest.skip("there is no setpriv to take on another account")
         for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-            self.python = python
-            if "yes" in self.run("import domainflow.store.embedded; print('yes')"):
-                return python
+            with suppress(OSError):
+                if "yes" in self._run(python, "import domainflow.store.embedded; print('yes')"):
+                    return python
         pytest.skip("no other account can reach a Python of this version and this project")

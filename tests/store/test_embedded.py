@@ -1,7 +1,6 @@
 """The embedded server lives as long as a client does, whatever is killed. Real servers, real kill -9."""
 
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from embedded_client import Client, eventually, postmaster, reachable_home, server_runs
+from psycopg.conninfo import conninfo_to_dict
 
 from domainflow.store.embedded import EmbeddedServer, default_home
 
@@ -161,7 +161,7 @@ def test_a_home_whose_name_is_no_good_for_a_socket_works(fresh_home: Path, name:
     home = fresh_home / name
     with EmbeddedServer(home) as server:
         remember(server, "odd name")
-        sockets = Path(psycopg.conninfo.conninfo_to_dict(server.dsn())["host"])
+        sockets = Path(str(conninfo_to_dict(server.dsn())["host"]))
         assert sockets.stat().st_mode & 0o777 == 0o700
     eventually(lambda: not sockets.exists(), "the folder of the socket is removed")
     eventually(lambda: not server_runs(fresh_home), "the server is gone")

@@ -1,9 +1,10 @@
-"""Where the embedded server cannot run it says so once, says why, and leaves nothing half-made. And whom it keeps out."""
+"""Where the embedded server cannot run it says so and why, and leaves nothing half-made. And whom it keeps out."""
 
 import importlib.util
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from embedded_client import (
     reachable_home,
     server_runs,
 )
+from psycopg.conninfo import conninfo_to_dict
 
 from domainflow.errors import StoreUnavailable
 from domainflow.store.embedded import EmbeddedServer
@@ -47,9 +49,13 @@ def nobodys_home(home: Path, nobody: OtherAccount) -> Path:
     return home
 
 
-def refusal(home: Path, **arguments: float) -> str:
+def connection_words(server: EmbeddedServer) -> dict[str, str]:
+    return {name: str(value) for name, value in conninfo_to_dict(server.dsn()).items()}
+
+
+def refusal(home: Path) -> str:
     with pytest.raises(StoreUnavailable) as caught:
-        EmbeddedServer.attach(home, **arguments)
+        EmbeddedServer.attach(home)
     return str(caught.value)
 
 
@@ -70,7 +76,7 @@ def test_something_that_is_no_data_folder_is_not_touched(home: Path) -> None:
     data.mkdir(parents=True)
     (data / "precious").write_text("mine")
     if ROOT:
-        shutil.chown(data, EmbeddedServer(home)._cluster.account.uid)  # noqa: SLF001 -- whoever it is on this machine
+        shutil.chown(data, connection_words(EmbeddedServer(home))["requirepeer"])  # whoever runs root's server here
     assert "is no Postgres data folder" in refusal(home)
     assert [file.name for file in data.iterdir()] == ["precious"]
 
@@ -111,7 +117,12 @@ def test_a_read_only_home_is_refused(home: Path, request: pytest.FixtureRequest)
 
 def test_a_full_disk_leaves_nothing_half_made_and_the_next_start_works(home: Path) -> None:
     limited = subprocess.run(  # noqa: S603 -- our own interpreter and text
-        [sys.executable, "-c", f"import resource\nresource.setrlimit({resource.RLIMIT_FSIZE}, (2**22, 2**22))\n{CLIENT}", home],
+        [
+            sys.executable,
+            "-c",
+            f"import resource\nresource.setrlimit({resource.RLIMIT_FSIZE}, (2**22, 2**22))\n{CLIENT}",
+            home,
+        ],
         check=True,
         input="",
         capture_output=True,
@@ -122,7 +133,7 @@ def test_a_full_disk_leaves_nothing_half_made_and_the_next_start_works(home: Pat
     assert "nothing is left of it" in limited.stdout
     assert not [file.name for file in (home / "postgres").iterdir() if file.name.startswith(("data", "half"))]
     with EmbeddedServer(home) as server:
-        assert psycopg.connect(server.dsn()).execute("select 1").fetchone() == (1,)
+        psycopg.connect(server.dsn()).close()
 
 
 def test_a_server_that_does_not_start_is_an_error_with_the_end_of_its_log(home: Path) -> None:
@@ -132,14 +143,41 @@ def test_a_server_that_does_not_start_is_an_error_with_the_end_of_its_log(home: 
         assert server.kind.startswith("embedded (")
 
 
-def test_a_start_that_takes_too_long_is_given_up_and_the_server_is_stopped(home: Path) -> None:
-    assert "0.01 s" in refusal(home, start_timeout_s=0.01) or "timed out" in refusal(home, start_timeout_s=0.01)
-    eventually(lambda: not server_runs(home), "what had begun to start is gone")
+def test_a_server_that_nobody_would_watch_is_not_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    message = refusal(home)
+    assert "watcher could not be run with /nowhere/python" in message
+    assert not (home / "postgres/data").exists()
+
+
+def test_a_start_that_takes_too_long_is_given_up_and_let_finish_its_recovery(home: Path) -> None:
+    with EmbeddedServer(home) as server:
+        psycopg.connect(server.dsn()).close()
+    eventually(lambda: not server_runs(home), "the server is gone")
+    (home / "postgres/data/recovery.signal").touch()
+    slow = {"restore_command": "sleep 0.5; false", "hot_standby": "off"}  # asked for five files or so
+    with pytest.raises(StoreUnavailable, match="has not started in time"):
+        EmbeddedServer.attach(home, settings=slow, start_timeout_s=1.2)
+    assert server_runs(home)
+    eventually(lambda: not server_runs(home), "it is stopped when it has recovered")
+    log = (home / "postgres/server.log").read_text()
+    assert log.index("archive recovery complete") < log.rindex("received fast shutdown request")
+
+
+def test_a_client_waits_for_a_recovery_that_another_began(home: Path) -> None:
+    EmbeddedServer.attach(home).close()
+    eventually(lambda: not server_runs(home), "the server is gone")
+    (home / "postgres/data/recovery.signal").touch()
+    slow = {"restore_command": "sleep 0.5; false", "hot_standby": "off"}
+    with pytest.raises(StoreUnavailable, match="has not started in time"):
+        EmbeddedServer.attach(home, settings=slow, start_timeout_s=1.2)
+    with EmbeddedServer(home) as server:
+        psycopg.connect(server.dsn()).close()
 
 
 @needs_root
 def test_an_ordinary_user_has_a_server_of_its_own(nobodys_home: Path, nobody: OtherAccount) -> None:
-    with Client(nobodys_home, launcher=nobody.launcher(), PYTHONPATH=nobody.path) as client:
+    with Client(nobodys_home, account=nobody) as client:
         assert client.answer().startswith("embedded (")
         assert (nobodys_home / "postgres").stat().st_mode & 0o777 == 0o700
         assert "belongs to uid" in refusal(nobodys_home), "root does not follow links of an ordinary user"
@@ -185,3 +223,21 @@ def test_root_runs_the_server_as_the_account_that_is_named(home: Path, monkeypat
     assert "set DOMAINFLOW_PG_USER to the account that made it" in refusal(home)
     monkeypatch.setenv("DOMAINFLOW_PG_USER", "no-such-account")
     assert "DOMAINFLOW_PG_USER=no-such-account" in refusal(home)
+
+
+@needs_root
+def test_a_stranger_on_the_name_of_a_long_homes_socket_is_neither_used_nor_talked_to(home: Path) -> None:
+    server = EmbeddedServer(home / ("a" * 90))
+    folder = Path(connection_words(server)["host"])
+    folder.mkdir()
+    try:
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.bind(str(folder / ".s.PGSQL.5432"))
+            stranger.listen()
+            with pytest.raises(psycopg.OperationalError, match="requirepeer"):
+                psycopg.connect(server.dsn(), connect_timeout=5)
+        shutil.chown(folder, "daemon")
+        with pytest.raises(StoreUnavailable, match="stands in for a home with a long name"):
+            server.ensure()
+    finally:
+        shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """Batches as tests write them: names in a file, a persona, and what came of them."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def batch(
     keywords: tuple[str, ...] = (),
     lab: LabPorts | None = None,
 ) -> BatchSpec:
-    file = home / f"{abs(hash(tuple(names)))}.txt"
-    file.write_text("\n".join(names), encoding="ascii")
+    canonical = "\n".join(names).encode("ascii")
+    sha256 = hashlib.sha256(canonical).hexdigest()
+    file = home / f"{sha256}.names"
+    file.write_bytes(canonical)
     return BatchSpec(
         item=1,
         fence=1,
@@ -30,7 +33,7 @@ def batch(
         phase=Phase.DNS_VALIDATION,
         start=0,
         stop=len(names),
-        source=Names(sha256="", names=len(names)),
+        source=Names(sha256=sha256, names=len(names)),
         source_file=str(file),
         base=0,
         inputs=inputs,

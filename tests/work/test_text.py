@@ -60,8 +60,37 @@ def test_any_bytes_are_a_page(body: bytes) -> None:
     assert isinstance(read_page(body, "").text, str)
 
 
-def test_a_deeply_nested_page_is_read_without_running_out_of_stack() -> None:
-    assert read_page(b"<div>" * 200_000 + b"deep", "").text == "deep"
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"<div>" * 200_000 + b"deep", ""),
+        (b"<div>" * 100_000 + b"</div>" * 100_000, ""),
+        (b"<p>" + b"".join(b"<b id=%d>" % i for i in range(3000)) + b"</p>" + b"<p>x</p>" * 3000, ""),
+        (b"<div " + b" ".join(b"a%d" % i for i in range(1_000_000)) + b">kept", "kept"),
+        (b"<div " + b" ".join(b"a%d='>'" % i for i in range(500_000)) + b">kept", "kept"),
+        (b"<div " + b" ".join(b"a%d" % i for i in range(1_000_000)), ""),
+        (b"<a x=\"" * 500_000, ""),
+        (b"<script>" * 500_000, ""),
+        (b"<!--" * 1_000_000, ""),
+        (b"<a" * 2_000_000, ""),
+        (b"<br>" * 2_000_000, ""),
+    ],
+    ids=["deep", "deep and closed", "formatting", "attributes", "quoted ends", "no end", "quotes", "scripts",
+         "comments", "names", "many"],
+)  # fmt: skip
+@pytest.mark.timeout(5)
+def test_a_page_that_is_built_to_be_slow_to_parse_is_not(body: bytes, text: str) -> None:
+    assert read_page(body, "").text == text
+
+
+def test_a_long_page_reads_as_the_same_page_when_short() -> None:
+    tricky = (
+        b"<html lang=fr><title>T</title><script>if (a<b && c) { s=\"</p>\"; }</script><p class='a>b' id=x=\"y>one</p>"
+        b"<a href=it's>two</a><!-- <p>not --><input value=\"3 > 2\"><p>it's <b\nclass=\"c\">three</b></p><style>p{}</style>"
+    )
+    short, long = read_page(tricky, ""), read_page(tricky + b"<p>word</p>" * 3000, "")
+    assert short.text == "one two it's three"
+    assert (long.text.removesuffix(" word" * 3000), long.title, long.language) == (short.text, "T", "fr")
 
 
 @pytest.mark.parametrize(

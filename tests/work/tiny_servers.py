@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from time import monotonic
 
 NXDOMAIN = 3
 SERVFAIL = 2
@@ -14,6 +15,7 @@ class Query:
     """A question as a resolver got it."""
 
     def __init__(self, message: bytes) -> None:
+        self.at_s = monotonic()
         self.ident = message[:2]
         self.asked = message[12:]
         labels, at = [], 0
@@ -48,23 +50,21 @@ class Resolver(asyncio.DatagramProtocol):
         self._script = script
         self.queries: list[Query] = []
         self.notation = ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
-        self.notation = "{}:{}".format(*transport.get_extra_info("sockname"))
+        self.transport: asyncio.DatagramTransport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         query = Query(data)
         self.queries.append(query)
         for message in self._script(query):
-            self._transport.sendto(message, addr)
+            self.transport.sendto(message, addr)
 
 
 @asynccontextmanager
 async def resolver(script: Script) -> AsyncIterator[Resolver]:
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(lambda: Resolver(script), local_addr=("127.0.0.1", 0))
+    protocol.transport = transport
+    protocol.notation = "{}:{}".format(*transport.get_extra_info("sockname"))
     try:
         yield protocol
     finally:

@@ -13,7 +13,7 @@ from domainflow.actors.campaign.messages import (
     DeleteCampaign,
 )
 from domainflow.actors.campaign.progress import react, resume
-from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.campaign.state import ENDED, Campaign
 from domainflow.actors.rules import Rules
 
 PREFIX: Final = "campaign/"
@@ -55,4 +55,5 @@ RULES: Final = Rules[Campaign, CampaignMessage, CampaignEvent](
     status=lambda state: state.status.value,
     owner=lambda state: state.created.principal if state.created else None,
     campaign=campaign_of,
+    passive=lambda state: state.deleted or state.status in ENDED,
 )

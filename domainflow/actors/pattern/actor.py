@@ -2,11 +2,12 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from domainflow.actors.campaign.actor import stream_of
 from domainflow.actors.pattern.core import FOLD_VERSION, Pattern, born, decide, evolve
 from domainflow.actors.pattern.messages import PatternCommand, PatternEvent
-from domainflow.actors.rules import Birth, Rules
-from domainflow.security.context import Context
+from domainflow.actors.rules import Birth, Occasion, Rules
 from domainflow.store.port import CampaignRow
 from domainflow.vocabulary import CampaignStatus
 
@@ -16,12 +17,12 @@ def source_stream(tenant: str, hash_: str) -> str:
     return f"pattern/{tenant}/{hash_}"
 
 
-def births(command: PatternCommand, events: tuple[PatternEvent, ...], context: Context) -> tuple[Birth, ...]:
+def births(command: PatternCommand, events: tuple[PatternEvent, ...], occasion: Occasion) -> tuple[Birth, ...]:
     """Return the campaign that is born with a reservation."""
-    created = born(command, events)
+    created = replace(born(command, events), created_at_us=occasion.now_us)
     row = CampaignRow(
         id=command.campaign,
-        principal=context.principal.id,
+        principal=occasion.context.principal.id,
         name=created.name,
         source_stream=command.stream,
         base=created.base,

@@ -249,6 +249,7 @@ grant select, insert on domainflow.event, domainflow.idempotency, domainflow.sou
 grant select, insert, update, delete on domainflow.work_item, domainflow.batch, domainflow.hit to domainflow_app;
 grant select, update on domainflow.head to domainflow_upkeep;
 grant select, insert, update, delete on domainflow.work_item, domainflow.batch, domainflow.hit to domainflow_upkeep;
+grant update (answer, answered_at) on domainflow.command to domainflow_upkeep;
 grant select, delete on domainflow.command, domainflow.idempotency, domainflow.campaign, domainflow.snapshot to domainflow_upkeep;
 grant select on domainflow.event, domainflow.source, domainflow.source_chunk, domainflow.quota to domainflow_upkeep;
 grant select on all tables in schema domainflow to domainflow_reader;

@@ -1,0 +1,1 @@
+"""The claimer: takes work items, has them done by worker processes, stores what comes back."""

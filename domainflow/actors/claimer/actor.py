@@ -1,0 +1,145 @@
+"""The claimer actor: as many items in hand as the engine has slots, results stored under their fences.
+
+Pinned, since it waits for Postgres. What it holds in memory is in the ledger too: whatever it forgets, the fence of
+the item tells apart from what was done.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from domainflow.actors.behaviour import Behaviour
+from domainflow.actors.claimer.specs import Running, SpecMaker
+from domainflow.actors.effects import Wake
+from domainflow.backoff import delay_s
+from domainflow.engines.local import LocalEngine
+from domainflow.engines.port import LostWorker
+from domainflow.errors import DomainFlowError, Unavailable
+from domainflow.store import work_items
+from domainflow.store.postgres import Postgres
+from domainflow.store.work_items import Claim, Result
+from domainflow.work.port import BatchFailure, BatchResult
+
+# After so many losses an item is suspected: it runs alone, so that it takes no other with it and can be told apart.
+SUSPECT_AFTER: Final = 3
+STOP_S: Final = 3.0
+
+_log = structlog.get_logger()
+
+
+EngineFactory: TypeAlias = Callable[[Callable[[object], None]], LocalEngine]
+
+
+class Claimer(Behaviour[object]):
+    """Hands out work and takes in results."""
+
+    def __init__(self, store: Postgres, engine: EngineFactory, *, runtime: str, home: Path, tick_s: float) -> None:
+        """`engine` makes an engine, given whom to tell what comes back (called on the engine's thread)."""
+        self._store = store
+        self._runtime = runtime
+        self._tick_s = tick_s
+        self._specs = SpecMaker(store, home)
+        self._running: dict[int, Running] = {}
+        self._came: list[BatchResult] = []
+        self._make_engine = engine
+        self._engine: LocalEngine | None = None
+
+    def on_start(self) -> None:
+        self._engine = self._make_engine(lambda what: self.cell.ref.signal(what))
+        self._engine.start()
+        with self._store.upkeep() as connection:
+            work_items.give_back(connection, self._runtime, but=[])
+        self.cell.signal(Wake())
+
+    def on_signal(self, signal: object) -> None:
+        match signal:
+            case BatchResult():
+                self._came.append(signal)
+            case BatchFailure():
+                self._fail(signal)
+            case LostWorker():
+                self._lose(signal)
+            case _:
+                pass
+
+    def on_idle(self) -> None:
+        """Store what came, then claim for what is free; again after a tick, hint or not."""
+        try:
+            self._store_results()
+            self._claim()
+        except Unavailable as error:
+            _log.warning("claimer_waits_for_store", error=str(error)[:200])
+        self.cell.start_timer("tick", self._tick_s, Wake())
+
+    def on_stop(self) -> None:
+        if self._engine is not None:
+            self._engine.stop(STOP_S)
+
+    # --- in
+
+    def _store_results(self) -> None:
+        wanted = [(came, running) for came in self._came if (running := self._running.get(came.item)) is not None]
+        if not wanted:
+            self._came.clear()
+            return
+        results = [_result(came) for came, _ in wanted]
+        accepted = self._store.store_results(results, [running.claim.tenant for _, running in wanted])
+        for (came, running), ok in zip(wanted, accepted, strict=True):
+            if not ok:
+                _log.info("result_refused", item=came.item, campaign=running.claim.campaign)
+            del self._running[came.item]
+        self._came.clear()
+
+    def _fail(self, failure: BatchFailure) -> None:
+        running = self._running.pop(failure.item, None)
+        if running is None:
+            return
+        claim = running.claim
+        _log.warning(
+            "batch_failed", item=claim.id, campaign=claim.campaign, attempt=claim.failures + 1, reason=failure.reason
+        )
+        self._return(claim, failure.reason, retries=running.retries)
+
+    def _return(self, claim: Claim, reason: str, *, retries: int) -> None:
+        failed = work_items.Failure(
+            reason=reason, retries=retries, delay_s=delay_s(claim.failures + 1, self.cell.environment.chance())
+        )
+        with self._store.upkeep() as connection:
+            work_items.fail(connection, claim.id, claim.fence, failed)
+
+    def _lose(self, lost: LostWorker) -> None:
+        with self._store.upkeep() as connection:
+            for item, fence in lost.items:
+                self._running.pop(item, None)
+                work_items.return_lost(connection, item, fence, alone=len(lost.items) == 1)
+
+    # --- out
+
+    def _claim(self) -> None:
+        engine = self._engine
+        if engine is None or (free := engine.free()) <= 0:
+            return
+        with self._store.upkeep() as connection:
+            claims = work_items.claim(connection, self._runtime, free)
+        for claim in claims:
+            self._hand_out(engine, claim)
+
+    def _hand_out(self, engine: LocalEngine, claim: Claim) -> None:
+        try:
+            spec = self._specs.make(claim)
+            retries = self._specs.state(claim).spec.retries
+        except DomainFlowError as error:
+            self._return(claim, str(error)[:500], retries=1_000_000)  # the host's fault, not the item's
+            return
+        if engine.submit(spec, alone=claim.losses >= SUSPECT_AFTER):
+            self._running[claim.id] = Running(claim, retries)
+        else:
+            with self._store.upkeep() as connection:
+                work_items.unclaim(connection, claim.id, claim.fence)
+
+
+def _result(came: BatchResult) -> Result:
+    hits = tuple((hit.position, hit.body) for hit in came.hits)
+    return Result(item=came.item, fence=came.fence, counts=came.counts, outcomes=came.outcomes, hits=hits)

@@ -1,0 +1,79 @@
+"""What every verb is told besides its own arguments. Light: `--help` imports it."""
+
+import getpass
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+from cyclopts import Parameter
+
+PRINCIPAL_VARIABLE: Final = "DOMAINFLOW_PRINCIPAL"
+DEFAULT_SEED: Final = 7
+
+_INTEGER: Final = re.compile(r"-?\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The global options."""
+
+    home: Path | None
+    dsn: str | None
+    json: bool
+    principal: str
+    tenant: str
+    roles: tuple[str, ...]
+    log_level: str
+
+    def repeated(self) -> tuple[str, ...]:
+        """The global options that another command of the same person needs, without the DSN: it may hold a password."""
+        words: list[str] = []
+        if self.home is not None:
+            words += ["--home", str(self.home)]
+        if self.principal != own_name():
+            words += ["--principal", self.principal]
+        if self.tenant != "default":
+            words += ["--tenant", self.tenant]
+        return tuple(words)
+
+    def hint(self, *words: str) -> str:
+        """A command of the same person, to be copied into a shell."""
+        dsn = ("--dsn", "…") if self.dsn is not None else ()
+        return shlex.join(("domainflow", *words, *self.repeated())) + "".join(f" {word}" for word in dsn)
+
+
+# Handed over by `domainflow.cli`, not read from the command line.
+Global: TypeAlias = Annotated[Options, Parameter(parse=False)]
+CampaignId: TypeAlias = Annotated[str, Parameter(help="Id of the campaign, or as much of its start as is unique.")]
+Lab: TypeAlias = Annotated[
+    int | None,
+    Parameter(name="--lab", help=f"Run against a lab made from this seed; {DEFAULT_SEED} if none is given."),
+]
+Follow: TypeAlias = Annotated[
+    bool, Parameter(help="Execute it here and show its progress until it ends; without, only the command is given.")
+]
+
+
+def own_name() -> str:
+    """Who asks unless told otherwise: DOMAINFLOW_PRINCIPAL, else the account's name as an identifier."""
+    named = os.environ.get(PRINCIPAL_VARIABLE)
+    if named:
+        return named
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name; OSError since Python 3.13
+        account = f"uid-{os.getuid()}"
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", account)[:100]
+
+
+def with_default_seed(words: Sequence[str]) -> list[str]:
+    """The command line with the seed that `--lab` alone stands for."""
+    after = [*words[1:], ""]
+    return [
+        f"--lab={DEFAULT_SEED}" if word == "--lab" and not _INTEGER.fullmatch(following) else word
+        for word, following in zip(words, after, strict=False)
+    ]

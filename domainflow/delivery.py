@@ -1,0 +1,122 @@
+"""How a command finds the owner of its stream: here, or by way of the command box, or by becoming the owner.
+
+For threads of the host; waits.
+"""
+
+import time
+import uuid
+from typing import Any, Final
+
+import msgspec
+
+from domainflow.actors.campaign.actor import campaign_of
+from domainflow.actors.ref import Ref
+from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
+from domainflow.actors.shell import BY_CODE
+from domainflow.errors import ActorStopped, AskTimeout, Fenced, Rejected, Unavailable
+from domainflow.ids import new_id
+from domainflow.security.context import Context
+from domainflow.store import commands, leases
+from domainflow.store.commands import Boxed
+from domainflow.store.presence import notify
+from domainflow.tree import Parts
+
+LOOK_AGAIN_S: Final = 0.02
+ALIVE_AGAIN_S: Final = 0.5
+
+
+class Delivery:
+    """Delivers commands to one campaign."""
+
+    def __init__(self, parts: Parts, stream: str) -> None:
+        self._parts = parts
+        self._stream = stream
+
+    def deliver(self, command: msgspec.Struct, context: Context, *, timeout_s: float) -> Ack:
+        """Return the owner's answer.
+
+        Raises what the owner refused it with; AskTimeout: not answered in time, and then it will not be done, unless
+        the message says that it is not known.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            answer = self._deliver_once(command, context, left_s)
+            if answer is not None:
+                return answer
+        raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s} s; nothing was done")
+
+    def _deliver_once(self, command: msgspec.Struct, context: Context, left_s: float) -> Ack | None:
+        """Try one owner; None: there is another one now."""
+        ref = self._parts.find_campaign(campaign_of(self._stream))
+        if ref is None and (owner := self._other_owner()):
+            return self._by_box(command, context, owner, left_s)
+        try:
+            ref = ref or self._start(left_s)
+            answer = ref.ask(command, context, timeout_s=left_s)
+        except Fenced:
+            time.sleep(LOOK_AGAIN_S)  # the other owner's claim is visible by then; nothing was written here
+            return None
+        except ActorStopped:
+            if ref is not None and not ref.is_alive() and not context.idempotency_key:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+            return None
+        assert isinstance(answer, Ack)  # noqa: S101 - campaigns answer commands with nothing else
+        return answer
+
+    def _start(self, left_s: float) -> Ref[Any]:
+        return self._parts.start("campaigns", self._parts.campaign_spec(self._stream), left_s)
+
+    def _other_owner(self) -> str | None:
+        with self._parts.store.upkeep() as connection:
+            owner = leases.owner(connection, self._stream)
+        return owner[0] if owner and owner[2] and owner[0] != self._parts.runtime else None
+
+    # --- by the command box
+
+    def _by_box(self, command: msgspec.Struct, context: Context, owner: str, left_s: float) -> Ack | None:
+        id_ = str(uuid.UUID(new_id()))
+        tenant = context.principal.tenant
+        boxed = Boxed(id_, self._stream, tenant, encode(command), encode(context), expired=False)
+        with self._parts.store.tenants(tenant) as connection:
+            commands.put(connection, boxed, deadline_s=left_s)
+        with self._parts.store.upkeep() as connection:
+            notify(connection, "command_box")
+        body = self._await(id_, tenant, owner, left_s)
+        if body is None:
+            return None
+        answer = decode_answer(body)
+        if isinstance(answer, Ack):
+            return answer
+        raise _error(answer)
+
+    def _await(self, id_: str, tenant: str, owner: str, left_s: float) -> bytes | None:
+        """Wait for the answer; None: the owner is gone and the command is taken back."""
+        deadline_s, alive_at_s = time.monotonic() + left_s, time.monotonic()
+        while True:
+            with self._parts.store.tenants(tenant) as connection:
+                body = commands.answer(connection, id_)
+            if body is not None:
+                return body
+            now_s = time.monotonic()
+            if now_s > deadline_s:
+                return self._give_up(id_, tenant, AskTimeout(f"the owner of {self._stream} did not answer in time"))
+            if now_s - alive_at_s > ALIVE_AGAIN_S:
+                alive_at_s = now_s
+                if self._other_owner() != owner:
+                    return self._give_up(id_, tenant, None)
+            time.sleep(LOOK_AGAIN_S)
+
+    def _give_up(self, id_: str, tenant: str, error: Unavailable | None) -> bytes | None:
+        """Take the command back, unless it was answered this very moment."""
+        refusal = Refusal("unavailable", "taken back by its sender; nothing was done")
+        with self._parts.store.tenants(tenant) as connection:
+            if not commands.withdraw(connection, id_, encode(refusal)):
+                return commands.answer(connection, id_)
+        if error is not None:
+            raise error
+        return None
+
+
+def _error(refusal: Refusal) -> Exception:
+    return BY_CODE.get(refusal.code, Unavailable if refusal.code == "unavailable" else Rejected)(refusal.message)

@@ -1,0 +1,55 @@
+"""Every setting of a runtime, with its unit in its name, its default and its range. Read once, at `Runtime.open`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from domainflow.errors import InvalidInput
+
+PREFIX = "DOMAINFLOW_"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one runtime behaves. What a campaign is to do stands in its spec."""
+
+    workers: Annotated[int, Meta(ge=1, le=64)] = 2  # worker processes
+    batches_per_worker: Annotated[int, Meta(ge=1, le=64)] = 4  # at once: a batch ends with its slowest name
+    commit_lanes: Annotated[int, Meta(ge=1, le=2)] = 2  # a third one only costs
+    window: Annotated[int, Meta(ge=1, le=1000)] = 32  # open work items a campaign
+    most_running: Annotated[int, Meta(ge=1, le=10_000)] = 16  # campaigns this runtime executes at once
+    most_active: Annotated[int, Meta(ge=1, le=1_000_000)] = 10  # campaigns of a principal that have not ended
+    most_created_a_day: Annotated[int, Meta(ge=1, le=1_000_000)] = 50  # by one principal within 24 h
+    lease_s: Annotated[float, Meta(ge=2, le=600)] = 15.0  # how long a silent runtime counts as alive
+    sweep_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5  # between two looks for orphaned campaigns and items
+    tick_s: Annotated[float, Meta(ge=0.01, le=10)] = 0.1  # between two looks for finished batches
+
+
+def from_environment(base: Settings | None = None) -> Settings:
+    """Return `base` with what DOMAINFLOW_<NAME> says. Raises InvalidInput naming the variable and its rule."""
+    base = base or Settings()
+    values = msgspec.structs.asdict(base)
+    for name in values:
+        text = os.environ.get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = _parsed(name, text)
+    return msgspec.convert(values, Settings)
+
+
+def dotenv(folder: Path) -> dict[str, str]:
+    """Return the DOMAINFLOW_* lines of `.env` in a folder; empty where there is none."""
+    file = folder / ".env"
+    if not file.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in file.read_text().splitlines() if "=" in line and line.startswith(PREFIX))
+    return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
+
+
+def _parsed(name: str, text: str) -> object:
+    field = next(f for f in msgspec.structs.fields(Settings) if f.name == name)
+    try:
+        return msgspec.convert(text, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"{PREFIX}{name.upper()}={text}: {error}") from error

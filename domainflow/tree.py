@@ -1,0 +1,213 @@
+"""The supervision tree of a runtime: who is a child of whom, with what restart rule. Wiring only."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from domainflow.actors.admission import Admission
+from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.campaign.evolution import LEGAL_MOVES
+from domainflow.actors.claimer.actor import Claimer
+from domainflow.actors.command_box import CommandBox
+from domainflow.actors.coordinator.front import Coordinator, DatabaseClock
+from domainflow.actors.coordinator.lane import CommitLane
+from domainflow.actors.coordinator.messages import LaneMessage, Load
+from domainflow.actors.directory import Directory
+from domainflow.actors.dynamic import DynamicSupervisor, StartChild
+from domainflow.actors.effects import CLAIMER, Tell, Wake
+from domainflow.actors.envelope import Reply
+from domainflow.actors.listener import Listener
+from domainflow.actors.pattern import actor as pattern
+from domainflow.actors.reconciler import Reconciler
+from domainflow.actors.ref import Ref
+from domainflow.actors.restart import Budget, Policy, Restart, Strategy
+from domainflow.actors.rules import AuditContext, Rules, encode
+from domainflow.actors.shell import EventSourced
+from domainflow.actors.supervisor import ChildSpec, Supervisor
+from domainflow.actors.system import System
+from domainflow.engines.local import LocalEngine
+from domainflow.errors import Unavailable
+from domainflow.ids import new_id
+from domainflow.security.context import Context, Principal, system
+from domainflow.settings import Settings
+from domainflow.store.commit_connection import CommitConnection
+from domainflow.store.port import AuditNote, Committed, HeldElsewhere, Loaded
+from domainflow.store.postgres import Postgres
+from domainflow.store.presence import Presence
+
+READERS = 2
+DENIAL_S = 10.0
+# Postgres may be gone for minutes: its actors wait for it themselves, so what they fail of is worth some patience.
+PATIENT = Budget(max_restarts=10, period_s=60.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the tree of one runtime is made from."""
+
+    runtime: str
+    home: Path
+    settings: Settings
+    store: Postgres
+    presence: Presence
+    campaigns: bool
+    work: bool
+    system: System = field(default_factory=System)
+    clock: DatabaseClock = field(default_factory=DatabaseClock)
+    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "readers"))
+
+    @property
+    def directory(self) -> Directory:
+        """Who lives here."""
+        return self.system.environment.directory
+
+    @property
+    def committer(self) -> Coordinator:
+        """The way to the store."""
+        return Coordinator(self._lanes, self.clock)
+
+    def _lanes(self) -> list[Ref[LaneMessage]]:
+        found = [self.directory.find(f"store/commit-{n}") for n in range(self.settings.commit_lanes)]
+        return [cast("Ref[LaneMessage]", ref) for ref in found if ref is not None]
+
+    # --- activation
+
+    def find(self, path: str) -> Ref[Any] | None:
+        """Return an actor that lives here."""
+        return self.directory.find(path)
+
+    def find_campaign(self, id_: str) -> Ref[Any] | None:
+        """Return a campaign's actor, if it lives here."""
+        return self.directory.find(f"campaigns/{id_}")
+
+    def start(self, supervisor: str, spec: ChildSpec, timeout_s: float) -> Ref[Any]:
+        """Have a child alive and return it; waits. Raises what it could not start for."""
+        ref = self.directory.find(supervisor)
+        if ref is None:
+            raise Unavailable(f"this runtime has no {supervisor}: it is closed")
+        started = ref.ask(StartChild(spec), Context(principal=system(""), correlation_id=""), timeout_s=timeout_s)
+        return cast("Ref[Any]", started)
+
+    def note_denied(self, principal: Principal, permission: str, rule: str) -> None:
+        """Record a denial that no actor heard of, and wait until it is recorded. Raises Unavailable."""
+        audit = AuditContext(
+            principal=principal.id, roles=principal.roles, correlation=new_id(), command=permission, decision=rule
+        )
+        note = AuditNote(tenant=principal.tenant, type="audit.denied", context=encode(audit), body=encode({}))
+        recorded = Reply()
+        self.committer.note(note, recorded.set)
+        if not isinstance(recorded.get(DENIAL_S), Committed):
+            raise Unavailable("the denial could not be recorded; nothing was done")
+
+    def start_soon(self, stream: str) -> None:
+        """Have the actor of a campaign's stream started, without waiting."""
+        supervisor = self.directory.find("campaigns")
+        if supervisor is not None:
+            supervisor.tell(StartChild(self.campaign_spec(stream)), Context(principal=system(""), correlation_id=""))
+
+    def activate(self, stream: str) -> Ref[Any] | None:
+        """Return a campaign's actor, or have it started and return None."""
+        ref = self.find_campaign(campaign.campaign_of(stream))
+        if ref is None:
+            self.start_soon(stream)
+        return ref
+
+    def campaign_spec(self, stream: str) -> ChildSpec:
+        """Return the child spec of a campaign's actor."""
+        return self._event_sourced(campaign.campaign_of(stream), campaign.RULES, stream)
+
+    def pattern_spec(self, stream: str) -> ChildSpec:
+        """Return the child spec of a source's actor."""
+        return self._event_sourced(stream.replace("/", ":"), pattern.RULES, stream)
+
+    def _event_sourced(self, name: str, rules: Rules[Any, Any, Any], stream: str) -> ChildSpec:
+        factory = partial(EventSourced, rules, stream, self.committer, self._perform)
+        return ChildSpec(name=name, factory=factory, restart=Restart.TRANSIENT)
+
+    def _perform(self, effect: Tell) -> None:
+        ref = self.directory.find(effect.to)
+        if ref is not None:
+            ref.signal(effect.message)
+
+    # --- the tree
+
+    def children(self) -> list[ChildSpec]:
+        """Return the root's children in start order."""
+        specs = [
+            self._supervisor("store", self._store_children(), Strategy.REST_FOR_ONE),
+            ChildSpec(name="patterns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
+            ChildSpec(name="campaigns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
+        ]
+        if self.work:
+            specs.append(self._supervisor("work", [self._pinned("claimer", self._claimer)], Strategy.ONE_FOR_ONE))
+        specs.append(self._supervisor("upkeep", self._upkeep_children(), Strategy.ONE_FOR_ONE))
+        return specs
+
+    def _store_children(self) -> list[ChildSpec]:
+        lanes = [self._pinned(f"commit-{n}", partial(self._lane, n)) for n in range(self.settings.commit_lanes)]
+        return [self._pinned("listener", lambda: Listener(self.presence, hint=self._hint)), *lanes]
+
+    def _upkeep_children(self) -> list[ChildSpec]:
+        specs = [self._pinned("command_box", self._command_box)]
+        if self.campaigns:
+            specs += [self._pinned("admission", self._admission), self._pinned("reconciler", self._reconciler)]
+        return specs
+
+    def _lane(self, number: int) -> CommitLane:
+        return CommitLane(
+            CommitConnection(self.store.connect_lane, self.runtime, number),
+            clock=self.clock,
+            legal_moves=LEGAL_MOVES,
+            read=self._read,
+            readers=self.readers,
+        )
+
+    def _claimer(self) -> Claimer:
+        return Claimer(self.store, self._engine, runtime=self.runtime, home=self.home, tick_s=self.settings.tick_s)
+
+    def _engine(self, tell: Callable[[object], None]) -> LocalEngine:
+        return LocalEngine(
+            workers=self.settings.workers,
+            batches_per_worker=self.settings.batches_per_worker,
+            on_result=tell,
+            on_lost=tell,
+            on_free=lambda: tell(Wake()),
+        )
+
+    def _command_box(self) -> CommandBox:
+        return CommandBox(self.store, self.activate, runtime=self.runtime, tick_s=self.settings.tick_s)
+
+    def _admission(self) -> Admission:
+        return Admission(
+            self.store,
+            self.find_campaign,
+            runtime=self.runtime,
+            most_running=self.settings.most_running,
+            tick_s=self.settings.tick_s,
+        )
+
+    def _reconciler(self) -> Reconciler:
+        return Reconciler(
+            self.store, self.start_soon, runtime=self.runtime, sweep_s=self.settings.sweep_s, takes_over=self.campaigns
+        )
+
+    def _read(self, load: Load) -> Loaded | HeldElsewhere:
+        return self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)
+
+    def _hint(self, payload: str) -> None:
+        for path in (f"upkeep/{payload}",) if payload else (CLAIMER, "upkeep/command_box", "upkeep/admission"):
+            ref = self.directory.find(path)
+            if ref is not None:
+                ref.signal(Wake())
+
+    @staticmethod
+    def _pinned(name: str, factory: Callable[[], Any]) -> ChildSpec:
+        return ChildSpec(name=name, factory=factory, dispatcher="pinned", shutdown_s=10.0)
+
+    @staticmethod
+    def _supervisor(name: str, children: list[ChildSpec], strategy: Strategy) -> ChildSpec:
+        policy = Policy(strategy=strategy, budget=PATIENT)
+        return ChildSpec(name=name, factory=partial(Supervisor, children, policy), kind="supervisor", shutdown_s=None)

@@ -1,0 +1,124 @@
+"""What a campaign looks like from outside: folded from its stream, never asked of an actor.
+
+Values and pure functions.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from domainflow.actors.campaign.actor import RULES
+from domainflow.actors.campaign.messages import BatchesAccounted, CampaignEvent
+from domainflow.actors.campaign.state import Campaign, PhaseState
+from domainflow.store.campaigns import Summary
+from domainflow.store.port import Recorded
+from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Mode, Phase, PhaseStatus
+
+RECENT: Final = 64  # events that a rate is measured over
+
+
+class PhaseView(Struct, frozen=True, kw_only=True):
+    """One phase."""
+
+    phase: Phase
+    status: PhaseStatus
+    run: int  # 0: never
+    done: int  # names accounted
+    total: int  # names
+    batches: int
+    accounted: int  # batches
+    counts: dict[str, int]  # outcome -> names
+    rate_per_s: float | None  # names, over the last events; None: not known
+    eta_s: float | None
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """One campaign, as of one version of its stream."""
+
+    id: str
+    tenant: str
+    principal: str
+    name: str
+    status: CampaignStatus
+    business_status: BusinessStatus | None
+    mode: Mode
+    version: int
+    base: int  # offset of its first name in the source
+    count: int
+    holders: tuple[str, ...]  # of a pause
+    reason: str  # of a failure or cancellation
+    created_at: datetime
+    held_by: str | None  # who executes it: host and pid
+    phases: tuple[PhaseView, ...]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One thing that happened to a campaign."""
+
+    version: int
+    type: str
+    recorded_at: datetime
+    event: CampaignEvent
+
+
+def view(summary: Summary, state: Campaign, recent: Sequence[Recorded], *, version: int, held_by: str | None) -> View:
+    """Return the view of a state; `recent` are its last events, in order."""
+    rates = {phase: _rate(phase, recent) for phase in PHASES}
+    return View(
+        id=summary.id,
+        tenant=summary.tenant,
+        principal=summary.principal,
+        name=summary.name,
+        status=state.status,
+        business_status=state.business_status,
+        mode=state.spec.mode,
+        version=version,
+        base=state.spec.base,
+        count=state.spec.count,
+        holders=state.holders,
+        reason=state.reason,
+        created_at=summary.created_at,
+        held_by=held_by,
+        phases=tuple(_phase(phase, state.phase(phase), rates[phase]) for phase in PHASES),
+    )
+
+
+def change(recorded: Recorded) -> Change:
+    """Return one recorded event for people."""
+    return Change(
+        version=recorded.version,
+        type=recorded.type,
+        recorded_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=recorded.recorded_at_us),
+        event=RULES.decode_event(recorded),
+    )
+
+
+def _phase(phase: Phase, state: PhaseState, rate_per_s: float | None) -> PhaseView:
+    running = state.status is PhaseStatus.IN_PROGRESS
+    left = state.total - state.names
+    return PhaseView(
+        phase=phase,
+        status=state.status,
+        run=state.run,
+        done=state.names,
+        total=state.total,
+        batches=state.batches,
+        accounted=state.accounted,
+        counts=dict(state.counts),
+        rate_per_s=rate_per_s,
+        eta_s=left / rate_per_s if running and rate_per_s else None,
+    )
+
+
+def _rate(phase: Phase, recent: Sequence[Recorded]) -> float | None:
+    """Names a second between the first and the last accounting among the recent events."""
+    points = []
+    for recorded in recent:
+        if recorded.type == "campaign.batches_accounted":
+            event = RULES.decode_event(recorded)
+            if isinstance(event, BatchesAccounted) and event.phase is phase:
+                points.append((recorded.recorded_at_us, sum(number for _, number in event.counts)))
+    elapsed_us = points[-1][0] - points[0][0] if points else 0
+    return sum(names for _, names in points[1:]) / (elapsed_us / 1e6) if elapsed_us > 0 else None
