@@ -1,12 +1,35 @@
-"""DomainFlow: an actor runtime for domain campaigns, embedded in a host process. This is its public surface."""
+"""DomainFlow: an actor runtime for domain campaigns, embedded in a host process. This is its public surface.
 
-from domainflow.operations import CampaignHandle, Operations
-from domainflow.runtime import Runtime
-from domainflow.security.context import Principal
-from domainflow.security.input import load_spec
-from domainflow.settings import Settings
-from domainflow.spec import CampaignSpec
-from domainflow.views import Change, PhaseView, View
+A name is imported when it is first asked for: worker processes and the lab are part of this package too, and must not
+pay for a runtime that they never open.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from domainflow.operations import CampaignHandle, Operations
+    from domainflow.runtime import Runtime
+    from domainflow.security.context import Principal
+    from domainflow.security.input import load_spec
+    from domainflow.settings import Settings
+    from domainflow.spec import CampaignSpec
+    from domainflow.views import Change, PhaseView, View
+
+__version__: Final = "0.1.0"
+
+_HOMES: Final = {
+    "CampaignHandle": "domainflow.operations",
+    "CampaignSpec": "domainflow.spec",
+    "Change": "domainflow.views",
+    "Operations": "domainflow.operations",
+    "PhaseView": "domainflow.views",
+    "Principal": "domainflow.security.context",
+    "Runtime": "domainflow.runtime",
+    "Settings": "domainflow.settings",
+    "View": "domainflow.views",
+    "load_spec": "domainflow.security.input",
+}
 
 __all__ = [
     "CampaignHandle",
@@ -20,3 +43,10 @@ __all__ = [
     "View",
     "load_spec",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module domainflow has no attribute {name}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -94,7 +94,10 @@ class Runtime:
         server: EmbeddedServer | None,
     ) -> Self:
         _prepare_schema(dsn, admin_dsn)
-        store = Postgres(dsn)
+        store = Postgres(
+            (lambda: server.dsn("domainflow_app")) if server else (lambda: dsn),
+            revive=server.ensure if server else _nothing_to_revive,
+        )
         runtime = str(UUID(new_id()))
         parts = Parts(
             runtime=runtime,
@@ -181,6 +184,10 @@ class Runtime:
 
     def _root_failed(self, error: BaseException) -> None:
         _log.critical("runtime_failed", error=type(error).__name__)
+
+
+def _nothing_to_revive() -> None:
+    """Somebody else's server is somebody else's to start."""
 
 
 def _prepare_schema(dsn: str, admin_dsn: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Final, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from domainflow.cli import errors
-from domainflow.cli.options import Options, own_name, with_default_seed
+from domainflow.cli.options import DEFAULT_ROLES, Options, own_name, with_default_seed
 
 EXIT_CODES: Final = """\
 Exit codes: 0 done, 1 the campaign failed or was cancelled or verify found faults, 2 bad input or refused, \
@@ -83,14 +83,14 @@ def _register(group: App, verbs: dict[str, tuple[str, str]]) -> None:
         group.command(f"domainflow.cli.{function}", name=name, help=words)
 
 
-def _launch(
+def _launch(  # noqa: PLR0913 - one a global option
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     home: Annotated[Path | None, _GLOBAL] = None,
     dsn: Annotated[str | None, _GLOBAL] = None,
     json: Annotated[bool, _GLOBAL] = False,
     principal: Annotated[str | None, _GLOBAL] = None,
     tenant: Annotated[str, _GLOBAL] = "default",
-    role: Annotated[tuple[str, ...], _GLOBAL] = ("admin",),
+    role: Annotated[tuple[str, ...], _GLOBAL] = DEFAULT_ROLES,
     log_level: Annotated[str, _GLOBAL] = "WARNING",
 ) -> int | None:
     """Carry out one verb.

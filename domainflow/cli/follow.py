@@ -12,7 +12,7 @@ from domainflow.cli.signals import Signals
 from domainflow.errors import CommandRejected, Unavailable
 from domainflow.operations import CampaignHandle
 from domainflow.views import View
-from domainflow.vocabulary import CampaignStatus
+from domainflow.vocabulary import CampaignStatus, Phase
 
 LOOK_EVERY_S: Final = 0.25
 DRAIN_S: Final = 30.0
@@ -49,7 +49,7 @@ class Follower:
         finally:
             shown.close()
         if heard is signal.SIGTERM:
-            self._say(f"terminated; it stays {view.status} for the next owner, such as: {self._again}")
+            self._output.note(f"terminated; it stays {view.status} for the next owner, such as: {self._again}")
             return errors.TERMINATED
         self._conclude(view)
         if heard is signal.SIGINT:
@@ -103,9 +103,9 @@ class Follower:
             self._output.line(f"leads found: {summary.number(summary.leads(view))}", "bold")
         next_step = self._next_step(view)
         if next_step:
-            self._say(next_step)
+            self._output.note(next_step)
 
-    def _durations(self, view: View) -> dict[summary.Phase, float]:
+    def _durations(self, view: View) -> dict[Phase, float]:
         """How long each phase took; of an ended campaign alone, since the history of another one does not end."""
         if view.status not in summary.ENDED:
             return {}
@@ -125,9 +125,3 @@ class Follower:
                 return "go on with: " + hint("phase", "start", view.id, waiting, "--follow")
             case _:
                 return f"{view.status}; go on with: {self._again}"
-
-    def _say(self, text: str) -> None:
-        if self._options.json:
-            self._output.object({"note": text})
-        else:
-            self._output.line(text)

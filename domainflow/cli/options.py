@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 PRINCIPAL_VARIABLE: Final = "DOMAINFLOW_PRINCIPAL"
 DEFAULT_SEED: Final = 7
+DEFAULT_ROLES: Final = ("admin",)
 
 _INTEGER: Final = re.compile(r"-?\d+")
 
@@ -38,6 +39,8 @@ class Options:
             words += ["--principal", self.principal]
         if self.tenant != "default":
             words += ["--tenant", self.tenant]
+        if self.roles != DEFAULT_ROLES:
+            words += [word for role in self.roles for word in ("--role", role)]
         return tuple(words)
 
     def hint(self, *words: str) -> str:
@@ -53,9 +56,24 @@ Lab: TypeAlias = Annotated[
     int | None,
     Parameter(name="--lab", help=f"Run against a lab made from this seed; {DEFAULT_SEED} if none is given."),
 ]
-Follow: TypeAlias = Annotated[
-    bool, Parameter(help="Execute it here and show its progress until it ends; without, only the command is given.")
+Export: TypeAlias = Annotated[
+    Path | None, Parameter(help="When it is completed, write what was found to this file; *.csv or *.jsonl.")
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """Whether a campaign is executed by the process that tells it to go on, and how."""
+
+    follow: Annotated[
+        bool, Parameter(help="Execute it here and show its progress; without, the command is given, and that is all.")
+    ] = False
+    lab: Lab = None
+    export: Export = None
+
+
+ELSEWHERE: Final = Here()
 
 
 def own_name() -> str:

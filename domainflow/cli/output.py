@@ -32,6 +32,13 @@ class Output:
         self.console.print(Text(text, style=style), soft_wrap=True)
         sys.stdout.flush()
 
+    def note(self, text: str) -> None:
+        """Say something beside the results: a line, or an object with nothing else."""
+        if self.json:
+            self.object({"note": text})
+        else:
+            self.line(text)
+
     def rows(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table for people; a column whose name starts with `#` holds numbers."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

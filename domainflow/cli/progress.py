@@ -1,4 +1,4 @@
-"""How a running campaign is shown: bars on a terminal, lines in a log, JSON for programs. Never asks for a view itself."""
+"""How a running campaign is shown: bars on a terminal, lines in a log, JSON for programs. Asks nobody for a view."""
 
 import time
 from typing import Final, Protocol
@@ -62,10 +62,7 @@ class Bars:
             self._progress.start()
         for phase in view.phases:
             if phase.phase in self._bars:
-                # No total before the phase begins: the bar would pulse as if something went on.
-                self._progress.update(
-                    self._bars[phase.phase], completed=phase.done, total=phase.total or 1, **_fields(phase)
-                )
+                self._show(self._bars[phase.phase], phase)
         self._progress.refresh()
 
     def note(self, text: str) -> None:
@@ -77,7 +74,17 @@ class Bars:
         self._progress.stop()
 
     def _bar(self, phase: PhaseView) -> TaskID:
-        return self._progress.add_task(summary.TITLES[phase.phase], total=1, **_fields(phase))
+        return self._progress.add_task(summary.TITLES[phase.phase], total=1, names="", pace="", outcomes="")
+
+    def _show(self, bar: TaskID, phase: PhaseView) -> None:
+        self._progress.update(
+            bar,
+            completed=phase.done,
+            total=phase.total or 1,  # without one the bar would pulse, as if something went on
+            names=f"{summary.number(phase.done)}/{summary.number(phase.total)}" if phase.total else "",
+            pace=summary.pace(phase) if phase.status is PhaseStatus.IN_PROGRESS else str(phase.status),
+            outcomes=summary.outcomes(phase, SHOWN_OUTCOMES),
+        )
 
 
 class Lines:
@@ -132,16 +139,6 @@ class JsonLines:
 
     def close(self) -> None:
         """Nothing is left open."""
-
-
-def _fields(phase: PhaseView) -> dict[str, str]:
-    names = f"{summary.number(phase.done)}/{summary.number(phase.total)}" if phase.total else ""
-    in_progress = phase.status is PhaseStatus.IN_PROGRESS
-    return {
-        "names": names,
-        "pace": summary.pace(phase) if in_progress else str(phase.status),
-        "outcomes": summary.outcomes(phase, SHOWN_OUTCOMES),
-    }
 
 
 def _in_hand(view: View) -> PhaseView | None:

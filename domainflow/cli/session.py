@@ -1,48 +1,43 @@
 """A runtime for one command, and the lab beside it. Nothing here gives a command to a campaign."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
 from domainflow import logs
 from domainflow.cli.options import Options
-from domainflow.errors import InvalidInput, StoreUnavailable
+from domainflow.errors import InvalidInput
 from domainflow.lab.process import Lab
 from domainflow.operations import Operations
 from domainflow.runtime import Runtime
 from domainflow.security.context import Principal
 from domainflow.security.policy import ROLES
+from domainflow.settings import dotenv
 from domainflow.spec import CampaignSpec
-from domainflow.store.embedded import default_home
+from domainflow.store.embedded import HOME_VARIABLE, default_home
 
-LAB_RESOLVERS = ("lab",)
+LAB_RESOLVERS: Final = ("lab",)
 
 
 @contextmanager
-def opened(options: Options, *, hosts: bool) -> Iterator[tuple[Runtime, Operations]]:
+def opened(options: Options, *, campaigns: bool, work: bool) -> Iterator[tuple[Runtime, Operations]]:
     """Open a runtime and act on it as the options' principal.
 
     Args:
         options: who asks, and where the store is.
-        hosts: execute campaigns here, those that nobody executes among them; else only give commands.
+        campaigns: take up the campaigns that nobody executes.
+        work: have worker processes. A command that only tells a campaign something needs neither.
 
     Raises StoreUnavailable with what was tried and what to do, InvalidInput for an unfit principal, tenant or role.
     """
-    principal = principal_of(options)
+    principal = _principal(options)
     log_as_told(options)
-    with _runtime(options, hosts=hosts) as runtime:
+    with Runtime.open(options.dsn, home=home_of(options), campaigns=campaigns, work=work) as runtime:
         yield runtime, runtime.as_principal(principal)
-
-
-def principal_of(options: Options) -> Principal:
-    """Who asks."""
-    unknown = next((role for role in options.roles if role not in ROLES), None)
-    if unknown is not None:
-        raise InvalidInput(f"--role: {unknown[:100]!a} is none of {', '.join(ROLES)}")
-    return Principal(id=options.principal, roles=options.roles, tenant=options.tenant)
 
 
 def log_as_told(options: Options) -> None:
@@ -53,9 +48,14 @@ def log_as_told(options: Options) -> None:
         raise InvalidInput(f"--log-level: {error}") from error
 
 
+def environment() -> dict[str, str]:
+    """The environment over `.env` in the current folder, as `Runtime.open` reads them."""
+    return {**dotenv(Path.cwd()), **os.environ}
+
+
 def home_of(options: Options) -> Path:
-    """The folder that this command works in."""
-    return options.home if options.home is not None else default_home()
+    """The folder of embedded server, lab and sources that this command works in."""
+    return Path(options.home or environment().get(HOME_VARIABLE) or default_home()).absolute()
 
 
 def lab(options: Options, seed: int | None) -> AbstractContextManager[object]:
@@ -64,7 +64,7 @@ def lab(options: Options, seed: int | None) -> AbstractContextManager[object]:
 
 
 def for_lab(spec: CampaignSpec) -> CampaignSpec:
-    """The same campaign against the lab of its home. Words and not ports: those are new at every start."""
+    """The same campaign against the lab of its home: by words and not by ports, which are new at every start."""
     return replace(
         spec,
         dns=replace(spec.dns, resolvers=LAB_RESOLVERS, weights=spec.dns.weights[:1]),
@@ -72,13 +72,8 @@ def for_lab(spec: CampaignSpec) -> CampaignSpec:
     )
 
 
-def _runtime(options: Options, *, hosts: bool) -> Runtime:
-    try:
-        return Runtime.open(options.dsn, home=options.home, campaigns=hosts, work=hosts)
-    except StoreUnavailable as error:
-        if options.dsn is None:
-            raise
-        raise StoreUnavailable(
-            f"{error}. Tried the DSN of --dsn: check its host, port, user and password, or leave it out to use "
-            "the embedded server"
-        ) from error
+def _principal(options: Options) -> Principal:
+    unknown = next((role for role in options.roles if role not in ROLES), None)
+    if unknown is not None:
+        raise InvalidInput(f"--role: {unknown[:100]!a} is none of {', '.join(ROLES)}")
+    return Principal(id=options.principal, roles=options.roles, tenant=options.tenant)

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, assert_never
 
 import msgspec
@@ -138,7 +139,12 @@ class LocalEngine:
         while len(self._workers) < self._wanted:
             if (wait_s := self._start_at - time.monotonic()) > 0:
                 return wait_s
-            worker = WorkerProcess()
+            try:
+                worker = WorkerProcess()
+            except OSError:
+                log.exception("worker_not_started")
+                self._put_off_starts(quick=True)
+                continue
             self._selector.register(worker.link, selectors.EVENT_READ, worker)
             with self._lock:
                 self._workers.append(worker)
@@ -160,16 +166,16 @@ class LocalEngine:
             case Ready():
                 with self._lock:
                     worker.ready = True
-                self._on_free()
+                self._tell(self._on_free)
             case Done(result):
                 self._release(worker, result.item, result.fence)
-                self._on_result(result)
+                self._tell(partial(self._on_result, result))
             case Failed(failure):
                 self._release(worker, failure.item, failure.fence)
-                self._on_result(failure)
+                self._tell(partial(self._on_result, failure))
             case Dropped(item, fence):
                 self._release(worker, item, fence)
-                self._on_free()
+                self._tell(self._on_free)
             case other:
                 assert_never(other)
 
@@ -185,8 +191,18 @@ class LocalEngine:
         self._selector.unregister(worker.link)
         worker.close()
         worker.bury(1.0)
-        quick = time.monotonic() - worker.started_at < _QUICK_DEATH_S
+        self._put_off_starts(quick=time.monotonic() - worker.started_at < _QUICK_DEATH_S)
+        log.warning("worker_lost pid=%d items=%d", worker.pid, len(items))
+        self._tell(partial(self._on_lost, LostWorker(worker.pid, items)))
+
+    @staticmethod
+    def _tell(callback: Callable[[], None]) -> None:
+        """A callback that raises is the host's defect; it must not end the thread that all workers depend on."""
+        try:
+            callback()
+        except Exception:
+            log.exception("callback_failed")
+
+    def _put_off_starts(self, *, quick: bool) -> None:
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
         self._start_at = time.monotonic() + restart_delay_s(self._quick_deaths)
-        log.warning("worker_lost pid=%d items=%d", worker.pid, len(items))
-        self._on_lost(LostWorker(worker.pid, items))

@@ -31,6 +31,7 @@ class WorkerProcess:
     """A started worker. `running` holds (item, fence) in the order of hand-out."""
 
     def __init__(self) -> None:
+        """Start one. Raises OSError when the system has no process or descriptor left."""
         self.link, theirs = socket.socketpair()
         self.link.settimeout(0)
         with theirs:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from typing import Final, NoReturn, assert_never
 
 from domainflow.engines.frames import (
@@ -28,7 +29,7 @@ from domainflow.engines.frames import (
 from domainflow.errors import DomainFlowError
 from domainflow.vocabulary import Phase
 from domainflow.work import analysis, dns, generation, http
-from domainflow.work.port import BatchFailure, BatchSpec, Work
+from domainflow.work.port import BatchFailure, BatchResult, BatchSpec, Work
 
 WORKS: Final[dict[Phase, Work]] = {
     Phase.DOMAIN_GENERATION: generation.run,
@@ -47,8 +48,8 @@ class _Worker:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._batches: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._sending = asyncio.Lock()
+        self._batches: dict[tuple[int, int], asyncio.Task[BatchResult]] = {}
+        self._outbox: asyncio.Queue[Report] = asyncio.Queue()  # no more than the batches the host hands out
 
     def read_orders(self) -> NoReturn:
         """Runs in the second thread. The end of the stream is the end of the host, however that came about."""
@@ -59,33 +60,39 @@ class _Worker:
         # Not sys.exit: nothing may delay this, and there is nothing to tidy up that the kernel does not.
         os._exit(0)
 
-    async def send(self, report: Report) -> None:
+    async def send_reports(self) -> NoReturn:
         """A host that is slow to read holds up the reports, not the loop."""
-        async with self._sending:
+        self._outbox.put_nowait(Ready())
+        while True:
+            report = await self._outbox.get()
             await asyncio.to_thread(self._link.sendall, encode(report))
 
     def _obey(self, body: bytes) -> None:
         match decode_order(body):
             case Run(spec):
-                key = (spec.item, spec.fence)
-                self._batches[key] = asyncio.create_task(self._run(spec), name=f"batch {spec.item}")
+                batch = self._loop.create_task(_result(spec), name=f"batch {spec.item}")
+                self._batches[spec.item, spec.fence] = batch
+                batch.add_done_callback(partial(self._end, spec))
             case Cancel(item, fence):
-                if (batch := self._batches.get((item, fence))) is not None:
-                    batch.cancel()
+                if (batch_under_way := self._batches.get((item, fence))) is not None:
+                    batch_under_way.cancel()
             case other:
                 assert_never(other)
 
-    async def _run(self, spec: BatchSpec) -> None:
-        report: Report
-        try:
-            report = Done(await WORKS[spec.phase](spec))
-        except asyncio.CancelledError:
-            report = Dropped(spec.item, spec.fence)
-        except Exception as problem:  # the top of a batch: whatever it was, the campaign hears of it
-            log.exception("batch_failed")
-            report = Failed(BatchFailure(item=spec.item, fence=spec.fence, reason=_reason(problem)))
+    def _end(self, spec: BatchSpec, batch: asyncio.Task[BatchResult]) -> None:
+        """Report the end of a batch. A callback, since a task that is cancelled before its first step runs no code."""
         del self._batches[spec.item, spec.fence]
-        await self.send(report)
+        if batch.cancelled():
+            self._outbox.put_nowait(Dropped(spec.item, spec.fence))
+        elif (problem := batch.exception()) is not None:
+            log.error("batch_failed", exc_info=problem)
+            self._outbox.put_nowait(Failed(BatchFailure(item=spec.item, fence=spec.fence, reason=_reason(problem))))
+        else:
+            self._outbox.put_nowait(Done(batch.result()))
+
+
+async def _result(spec: BatchSpec) -> BatchResult:
+    return await WORKS[spec.phase](spec)
 
 
 def _read(link: socket.socket) -> bytes:
@@ -95,7 +102,7 @@ def _read(link: socket.socket) -> bytes:
         return b""
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: BaseException) -> str:
     """Our own messages are written for people; of others, which may carry paths or values, only the kind is told."""
     told = str(problem) if isinstance(problem, DomainFlowError) else f"unexpected {type(problem).__name__}"
     return told[:_REASON_CHARS]
@@ -104,8 +111,7 @@ def _reason(problem: Exception) -> str:
 async def _serve(link: socket.socket) -> None:
     worker = _Worker(link)
     threading.Thread(target=worker.read_orders, name="orders", daemon=True).start()
-    await worker.send(Ready())
-    await asyncio.Event().wait()  # for ever: the reading thread ends the process
+    await worker.send_reports()  # for ever: the reading thread ends the process
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 Every connection takes on one of our roles at once, so that row-level security holds even under a superuser's DSN.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, LiteralString
 
@@ -83,14 +83,14 @@ def take_role(connection: Connection[TupleRow], role: str) -> None:
         ) from error
 
 
-def open_pool(dsn: str, role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
+def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
     """Return an open pool of at most `size` connections that act as `role`; each is checked when it is taken."""
 
     def configure(connection: Connection[TupleRow]) -> None:
         take_role(connection, role)
 
     return ConnectionPool(
-        lively(dsn),
+        lambda: lively(dsn()),  # asked at each connection: a server that was restarted may listen elsewhere
         min_size=1,
         max_size=size,
         timeout=30.0,

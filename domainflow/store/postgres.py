@@ -3,7 +3,7 @@
 Waits for Postgres: only for threads that may. Whatever goes wrong with the connection is StoreUnavailable.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,19 @@ from domainflow.store.transaction import transaction
 class Postgres:
     """Connections of one runtime, by purpose."""
 
-    def __init__(self, dsn: str, *, data_connections: int = 4, upkeep_connections: int = 4) -> None:
-        """Open the pools. Raises StoreUnavailable."""
-        self.dsn = dsn
-        pool.connect(dsn, "upkeep").close()  # says clearly what is wrong, which a pool does not
-        self._data = pool.open_pool(dsn, "app", size=data_connections)
-        self._upkeep = pool.open_pool(dsn, "upkeep", size=upkeep_connections)
+    def __init__(self, dsn: Callable[[], str], *, revive: Callable[[], None], connections: int = 4) -> None:
+        """Open the pools. Raises StoreUnavailable.
+
+        Args:
+            dsn: how to connect; asked each time.
+            revive: called when a connection could not be made, before another try; raises StoreUnavailable.
+            connections: of each pool, at most.
+        """
+        self._dsn = dsn
+        self._revive = revive
+        pool.connect(dsn(), "upkeep").close()  # says clearly what is wrong, which a pool does not
+        self._data = pool.open_pool(dsn, "app", size=connections)
+        self._upkeep = pool.open_pool(dsn, "upkeep", size=connections)
 
     def close(self) -> None:
         """Close the pools."""
@@ -51,13 +58,20 @@ class Postgres:
 
     def connect_lane(self) -> Connection[TupleRow]:
         """Open a connection for a commit lane: prepared from the first statement on."""
-        connection = pool.connect(self.dsn, "app")
+        connection = self._connect("app")
         connection.prepare_threshold = 0
         return connection
 
     def connect_listener(self) -> Connection[TupleRow]:
         """Open a connection that will hold the runtime's lock and listen."""
-        return pool.connect(self.dsn, "upkeep")
+        return self._connect("upkeep")
+
+    def _connect(self, role: str) -> Connection[TupleRow]:
+        try:
+            return pool.connect(self._dsn(), role)
+        except StoreUnavailable:
+            self._revive()
+            return pool.connect(self._dsn(), role)
 
     # --- streams
 

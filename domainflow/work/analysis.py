@@ -66,8 +66,8 @@ def score(page: Page, profile: ScoringProfile, age_s: float) -> Lead:
     score = sum(weight * feature) / sum(weights), 0 if all weights are 0; times .5 if .5 <= page.parked < .9; rounded
     to 3 places, and that rounded score is what the thresholds see. The first rule that fits is the rejection:
 
-    1. no match at all: no_keywords
-    2. page.parked >= .5 and score < parked_floor: parked
+    1. page.parked >= .5 and score < parked_floor: parked
+    2. no match at all: no_keywords
     3. score >= match_score, or score >= match_score_long and content_bytes >= long_bytes: qualified
     4. otherwise: low_score
 
@@ -111,10 +111,10 @@ def _weighted(found: Features, profile: ScoringProfile) -> float:
 
 
 def _rejection(page: Page, profile: ScoringProfile, value: float) -> Rejection:
-    if not page.matches:
-        return Rejection.NO_KEYWORDS
     if page.parked >= PARKED and value < profile.parked_floor:
         return Rejection.PARKED
+    if not page.matches:
+        return Rejection.NO_KEYWORDS
     is_long = page.content_bytes >= profile.long_bytes
     if value >= profile.match_score or (is_long and value >= profile.match_score_long):
         return Rejection.QUALIFIED

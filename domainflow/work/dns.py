@@ -76,15 +76,16 @@ async def resolve(spec: BatchSpec, names: Sequence[str | None]) -> list[Lookup |
                 lookup = found[place] = Lookup(name, end_one)
                 yield lookup
 
+    if not left:
+        return found
     async with _ASKERS.use((spec.dns, spec.lab, spec.rate_share)) as asker:
-        if left:
-            asker.ask(draw())
-            try:
-                await ended.wait()
-            except asyncio.CancelledError:
-                left = 0
-                _abandon(found)
-                raise
+        asker.ask(draw())
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            left = 0
+            _abandon(found)
+            raise
     return found
 
 

@@ -94,9 +94,12 @@ class _Batch:
                 if name is not None:
                     pages[place] = await self._page(client, fetcher, name)
 
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(min(self._spec.http.max_in_flight, len(self._inputs))):
-                lanes.create_task(lane(left))
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(self._spec.http.max_in_flight, len(self._inputs))):
+                    lanes.create_task(lane(left))
+        except ExceptionGroup as group:  # such as no resolver for where a redirect leads; each lane says the same
+            raise group.exceptions[0] from None
         return pages
 
     async def _page(self, client: CurlClient, fetcher: Fetcher, name: str) -> Page:

@@ -4,6 +4,7 @@ One `CurlClient` a worker holds the multi handle and reuses easy handles. Which 
 what an answer means, is `http_fetch`'s.
 """
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -90,7 +91,9 @@ class _Exchange:
         if ipaddress.ip_address(place[0]) != self._expected:
             self.word = "blocked_address"
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        asyncio.get_running_loop().call_soon(opened.close)  # on return libcurl has a descriptor of its own
+        return opened
 
     def take_header(self, line: bytes) -> None:
         name, colon, value = line.decode("latin-1").partition(":")

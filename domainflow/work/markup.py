@@ -22,7 +22,10 @@ _COSTLY: Final = re.compile(
 _TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
 # Elements that do not stay open when their like begins again, so that they make no depth.
 _FLAT: Final = frozenset(
-    "area base br col embed hr img input link meta source track wbr p li dt dd option tr td th thead tbody".split()
+    {
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"),
+        *("p", "li", "dt", "dd", "option", "tr", "td", "th", "thead", "tbody"),
+    }
 )
 
 

@@ -1,4 +1,3 @@
-import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -89,7 +88,7 @@ def test_a_failure_in_a_signal_is_reported(here: World) -> None:
 
 
 def test_a_factory_that_raises_is_a_failed_start(here: World) -> None:
-    cell = here.launch(failing(ValueError("no behaviour")))  # type: ignore[arg-type]  # it makes none, on purpose
+    cell = here.launch(failing(ValueError("no behaviour")))
     assert isinstance(here.report(), ChildFailed)
     assert cell.ref.is_alive()
 
@@ -121,24 +120,24 @@ def test_signals_that_come_between_two_behaviours_are_heard_by_the_second(here: 
 
 def test_timers_end_with_their_incarnation(here: World) -> None:
     cell = here.start()
-    cell.ref.ask(lambda me, _: me.cell.start_timer("old", 0.0, "old"), CONTEXT)
-    heard_first = cell.ref.ask(lambda me, _: me.heard, CONTEXT)
-    assert isinstance(heard_first, queue.SimpleQueue)
-    assert heard_first.get(timeout=SOON_S) == "old"
 
     def set_and_fail(me: Puppet, _: Envelope) -> None:
-        me.cell.start_timer("old", 0.0, "too late")
-        # The timer thread has put the firing into the mailbox when this one, which is due later, has been called.
-        fired = threading.Event()
-        me.cell.environment.timers.after(0.01, fired.set)
-        assert fired.wait(SOON_S)
+        me.cell.start_timer("gone off", 0.0, "too late")
+        # Timers are called in the order they are due: after this one the first has put its firing into the mailbox.
+        gone_off = threading.Event()
+        me.cell.environment.timers.after(0.01, gone_off.set)
+        assert gone_off.wait(SOON_S)
+        me.cell.start_timer("still set", 0.05, "too late")
         raise ValueError("bug")
 
     cell.ref.tell(set_and_fail, CONTEXT)
     assert isinstance(here.report(), ChildFailed)
     cell.order(Start())
     here.report()
-    assert cell.ref.ask(lambda me, _: me.heard.empty(), CONTEXT)
+    cell.ref.ask(lambda me, _: me.cell.start_timer("own", 0.06, "own"), CONTEXT)
+    heard: Any = cell.ref.ask(lambda me, _: me.heard, CONTEXT)
+    assert heard.get(timeout=SOON_S) == "own"
+    assert heard.empty()
 
 
 def test_a_cancelled_timer_is_not_heard_even_if_it_had_gone_off(here: World) -> None:

@@ -158,6 +158,32 @@ def test_a_stuck_behaviour_is_given_up_and_its_thread_touches_nothing_more(here:
     assert here.reports.empty()
 
 
+def test_a_behaviour_that_is_made_too_late_does_not_take_its_successor_s_place(here: World) -> None:
+    inside, release, made_late = threading.Event(), threading.Event(), threading.Event()
+
+    class Late(Puppet):
+        def on_start(self) -> None:
+            made_late.set()
+
+    def make() -> Puppet:
+        if inside.is_set():
+            return Puppet()
+        inside.set()
+        release.wait()
+        return Late()
+
+    cell = here.launch(make)
+    assert inside.wait(SOON_S)
+    assert cell.abandon(final=False) is not None
+    cell.order(Start())
+    assert here.report() == ChildStarted("a", 2)
+    (thread,) = (each for each in threading.enumerate() if each.name == "actors-0")
+    release.set()
+    thread.join(SOON_S)
+    assert not made_late.is_set()
+    assert cell.ref.ask(lambda me, _: type(me).__name__, CONTEXT) == "Puppet"
+
+
 def test_of_ten_thousand_asks_racing_stops_none_hangs(here: World) -> None:
     class Echo(Behaviour[int]):
         def receive(self, message: int, envelope: Envelope) -> int:  # noqa: ARG002  # no answer needs it

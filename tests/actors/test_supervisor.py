@@ -108,11 +108,11 @@ def test_a_stuck_actor_on_every_thread_of_the_pool_does_not_keep_supervisors_fro
         release.wait()
 
     system = System()
-    system.start([diary.spec(name, shutdown_s=0.05) for name in "ab"])
+    system.start([nested("inner", [diary.spec(name, shutdown_s=0.05) for name in "ab"])])
     for name in "ab":
-        find(system, name).tell(hang, CONTEXT)
+        find(system, f"inner/{name}").tell(hang, CONTEXT)
         assert inside.acquire(timeout=SOON_S)
-    assert [stuck.path for stuck in system.stop(SOON_S)] == ["b", "a"]
+    assert [stuck.path for stuck in system.stop(SOON_S)] == ["inner/b", "inner/a"]
     release.set()
 
 

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_client import Client, eventually, postmaster, reachable_home, server_runs
+from embedded_client import ROOT, Client, eventually, postmaster, reachable_home, server_runs
 from psycopg.conninfo import conninfo_to_dict
 
 from domainflow.store.embedded import EmbeddedServer, default_home
@@ -123,14 +124,19 @@ def test_a_stale_pid_file_does_not_stop_the_next_start(home: Path, left: str) ->
         os.kill(postmaster(home), signal.SIGKILL)
         eventually(lambda: not server_runs(home), "the killed server is gone")
     folder = home / "postgres"
-    with Client(folder.parent / "elsewhere") as innocent:  # any live process will do: its pid is "in use again"
-        pid = innocent.process.pid
-        (folder / "data/postmaster.pid").write_text(left.format(innocent=pid, data=folder / "data", run=folder / "run"))
-        (folder / "run/.s.PGSQL.5432.lock").write_text(f"{pid}\n")
-        with EmbeddedServer(home) as server:
-            assert "before the crash" in remembered(server)
-        assert innocent.process.poll() is None
+    account = str(conninfo_to_dict(server.dsn())["requirepeer"])
+    # The server's own account, since Postgres takes no process of another for a server of its own.
+    innocent = subprocess.Popen(["/bin/sleep", "60"], user=account if ROOT else None)
+    try:
+        words = {"innocent": innocent.pid, "data": folder / "data", "run": folder / "run"}
+        (folder / "data/postmaster.pid").write_text(left.format(**words))
+        (folder / "run/.s.PGSQL.5432.lock").write_text(left.format(**words))
+        with EmbeddedServer(home) as restarted:
+            assert "before the crash" in remembered(restarted)
+        assert innocent.poll() is None
+    finally:
         innocent.kill()
+        innocent.wait()
 
 
 def test_four_processes_that_start_at_once_share_one_server(fresh_home: Path) -> None:

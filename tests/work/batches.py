@@ -12,7 +12,7 @@ from domainflow.work.port import DNS_CODES, BatchResult, BatchSpec, DnsHit, Inpu
 from domainflow.work.vectors import unpack
 
 
-def batch(
+def batch(  # noqa: PLR0913  (each test names the two or three it is about)
     home: Path,
     names: Sequence[str],
     *,

@@ -71,7 +71,7 @@ def test_a_profile_without_weights_scores_nothing() -> None:
     assert score(page(hits=(5,)), nothing, 0.0).score == 0.0
 
 
-def test_a_page_without_a_match_is_no_lead_whatever_its_score() -> None:
+def test_an_unparked_page_without_a_match_is_no_lead_whatever_its_score() -> None:
     lead = score(page(content_bytes=50_000), PROFILE, 0.0)
     assert lead == Lead(status=LeadStatus.NO_MATCH, rejection=Rejection.NO_KEYWORDS, score=0.3)
 
@@ -89,13 +89,12 @@ def test_a_parked_page_is_halved_unless_surely_parked_and_needs_the_floor(parked
     assert score(page(hits=(2, 1), in_title=True, parked=parked), PROFILE, 0.0) == lead
 
 
-def test_a_surely_parked_page_below_the_floor_is_parked() -> None:
-    assert score(page(hits=(2, 1), parked=0.95), PROFILE, 0.0).rejection is Rejection.PARKED
+@pytest.mark.parametrize("hits", [(2, 1), ()])
+def test_a_surely_parked_page_below_the_floor_is_parked_with_keywords_or_without(hits: tuple[int, ...]) -> None:
+    assert score(page(hits=hits, parked=0.95), PROFILE, 0.0).rejection is Rejection.PARKED
 
 
-@pytest.mark.parametrize(
-    ("content_bytes", "rejection"), [(1024, Rejection.QUALIFIED), (1023, Rejection.LOW_SCORE)]
-)
+@pytest.mark.parametrize(("content_bytes", "rejection"), [(1024, Rejection.QUALIFIED), (1023, Rejection.LOW_SCORE)])
 def test_a_long_page_qualifies_with_a_little_less(content_bytes: int, rejection: Rejection) -> None:
     only_coverage = ScoringProfile(
         keyword_density=0,

@@ -21,7 +21,7 @@ from domainflow.work import dns, http
 from domainflow.work.http_address import is_public
 from domainflow.work.http_client import CurlClient, Request, Response
 from domainflow.work.http_fetch import Fetcher
-from domainflow.work.port import BatchSpec, Input, Page
+from domainflow.work.port import Input, Page
 
 HERE = ("127.0.0.1",)
 TEXT = "Content-Type: text/html"
@@ -142,7 +142,9 @@ def test_an_allowed_status_is_a_success_and_another_failed(
 
 def test_the_user_agent_and_the_headers_are_sent_in_the_order_of_the_persona(tmp_path: Path) -> None:
     async def scene(server: WebServer) -> None:
-        await fetch(tmp_path, persona(server, user_agent="Tester/1", headers=(("X-Two", "2"), ("Accept", "a/b"), ("A", ""))))
+        await fetch(
+            tmp_path, persona(server, user_agent="Tester/1", headers=(("X-Two", "2"), ("Accept", "a/b"), ("A", "")))
+        )
         lines = server.heads[0].decode().split("\r\n")
         assert lines[:3] == ["GET / HTTP/1.1", "Host: site.test", "User-Agent: Tester/1"]
         assert [line for line in lines if line.startswith(("X-", "A:", "Accept:"))] == ["X-Two: 2", "Accept: a/b", "A:"]
@@ -153,7 +155,11 @@ def test_the_user_agent_and_the_headers_are_sent_in_the_order_of_the_persona(tmp
 @pytest.mark.parametrize(("size", "outcome", "error"), [(2000, "success", ""), (2001, "error", "too_large")])
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_cap_on_bodies_is_exact_after_decompression(
-    tmp_path: Path, size: int, outcome: str, error: str, packed: bool  # noqa: FBT001  (a parameter of the case)
+    tmp_path: Path,
+    size: int,
+    outcome: str,
+    error: str,
+    packed: bool,  # noqa: FBT001  (a parameter of the case)
 ) -> None:
     body = b"a" * size
     sent = response(gzip.compress(body), "Content-Encoding: gzip") if packed else response(body)
@@ -182,7 +188,7 @@ def test_as_many_redirects_as_allowed_are_followed_and_not_one_more(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://site.test/", "http://", "http://localhost/", "http://0x7f.1/", "http://[::1/"]
+    "location", ["file:///etc/passwd", "ftp://site.test/", "http://localhost/", "http://0x7f.1/", "http://[::1/"]
 )
 def test_a_redirect_that_leads_nowhere_is_an_error(tmp_path: Path, location: str) -> None:
     async def scene(server: WebServer) -> None:
@@ -196,7 +202,11 @@ def test_a_redirect_drops_credentials_and_encodes_what_is_not_ascii(tmp_path: Pa
     async def site(head: bytes, writer: asyncio.StreamWriter) -> None:
         first = head.startswith(b"GET / ")
         location = "Location: http://me:pw@127.0.0.1/caf\u00e9 au?lait=1#end"
-        writer.write(response(b"", status=302).replace(b"\r\n\r\n", f"\r\n{location}\r\n\r\n".encode("latin-1")) if first else response(b"x"))
+        writer.write(
+            response(b"", status=302).replace(b"\r\n\r\n", f"\r\n{location}\r\n\r\n".encode("latin-1"))
+            if first
+            else response(b"x")
+        )
 
     async def scene(server: WebServer) -> None:
         (page,) = await fetch(tmp_path, persona(server))
@@ -220,12 +230,25 @@ def test_the_next_port_is_tried_when_no_connection_was_made(tmp_path: Path) -> N
             both = persona(server, ports=(443, 80), connect_ports={"443": nothing, "80": server.port})
             (page,) = await fetch(tmp_path, both)
             assert (page.outcome, page.final_url) == ("success", "http://site.test/")
-            no_tls = persona(server, ports=(443, 80), connect_ports={"443": server.port, "80": server.port})
-            (page,) = await fetch(tmp_path, no_tls)
-            assert (page.outcome, page.final_url) == ("success", "http://site.test/")
             none = persona(server, ports=(443, 80), connect_ports={"443": nothing, "80": nothing})
             (page,) = await fetch(tmp_path, none)
             assert (page.outcome, page.error, page.final_url) == ("error", "refused", "http://site.test/")
+
+    beside(says(response(b"x")), scene)
+
+
+def test_the_next_port_is_tried_when_tls_fails(tmp_path: Path) -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def scene(server: WebServer) -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
+            no_tls = listener.sockets[0].getsockname()[1]
+            both = persona(server, ports=(443, 80), connect_ports={"443": no_tls, "80": server.port})
+            (page,) = await fetch(tmp_path, both)
+            assert (page.outcome, page.final_url) == ("success", "http://site.test/")
+            (page,) = await fetch(tmp_path, persona(server, ports=(443,), connect_ports={"443": no_tls}))
+            assert (page.outcome, page.error) == ("error", "tls")
 
     beside(says(response(b"x")), scene)
 
@@ -235,7 +258,9 @@ def test_a_time_out_ends_the_fetch_without_another_port(tmp_path: Path) -> None:
         await asyncio.Event().wait()
 
     async def scene(server: WebServer) -> None:
-        slow = persona(server, ports=(80, 8080), connect_ports={"80": server.port, "8080": server.port}, request_timeout_s=0.2)
+        slow = persona(
+            server, ports=(80, 8080), connect_ports={"80": server.port, "8080": server.port}, request_timeout_s=0.2
+        )
         (page,) = await fetch(tmp_path, slow)
         assert (page.outcome, page.error, len(server.heads)) == ("timeout", "timeout", 1)
         assert 200 <= page.elapsed_ms < 1000
@@ -312,19 +337,17 @@ def test_a_proxy_of_the_environment_is_not_used(tmp_path: Path, monkeypatch: pyt
 
 
 def test_never_more_requests_in_flight_than_the_persona_allows_over_all_batches(tmp_path: Path) -> None:
-    turnstile = asyncio.Semaphore(0)
+    three = asyncio.Barrier(3)  # each waits for two more
 
     async def site(_head: bytes, writer: asyncio.StreamWriter) -> None:
-        await turnstile.acquire()
+        await three.wait()
         writer.write(response(b"x"))
 
     async def scene(server: WebServer) -> None:
         narrow = persona(server, max_in_flight=3)
-        batches = [asyncio.create_task(fetch(tmp_path, narrow, *(f"{lane}{i}.test" for i in range(6)))) for lane in "ab"]
-        for _ in range(12):
-            while server.open < 1:
-                await asyncio.sleep(0)
-            turnstile.release()
+        batches = [
+            asyncio.create_task(fetch(tmp_path, narrow, *(f"{lane}{i}.test" for i in range(6)))) for lane in "ab"
+        ]
         await asyncio.gather(*batches)
         assert (len(server.heads), server.most_open) == (12, 3)
 
@@ -356,8 +379,7 @@ def test_a_cancelled_batch_closes_its_connections(tmp_path: Path) -> None:
     async def scene(server: WebServer) -> None:
         began_s = time.monotonic()
         stuck = asyncio.create_task(fetch(tmp_path, persona(server, request_timeout_s=60.0)))
-        while not server.heads:
-            await asyncio.sleep(0)
+        await server.heard.wait()
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stuck

@@ -1,4 +1,4 @@
-"""Servers for the cases that the lab does not have: a scripted resolver and a scripted web server, in the test's loop."""
+"""Servers for what the lab does not have: a scripted resolver and a scripted web server, in the test's own loop."""
 
 import asyncio
 import socket
@@ -80,6 +80,7 @@ class WebServer:
     def __init__(self, site: Site) -> None:
         self._site = site
         self.heads: list[bytes] = []
+        self.heard = asyncio.Event()
         self.open = 0
         self.most_open = 0
         self.port = 0
@@ -90,6 +91,7 @@ class WebServer:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.heads.append(head)
+            self.heard.set()
             await self._site(head, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client broke off, as some tests want

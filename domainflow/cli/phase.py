@@ -1,0 +1,66 @@
+"""`domainflow phase …`: tell a single phase of a campaign what to do."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from domainflow.actors.campaign.messages import PhaseConfig
+from domainflow.cli.hosting import carry_out, tell
+from domainflow.cli.options import ELSEWHERE, CampaignId, Global, Here
+from domainflow.cli.session import for_lab
+from domainflow.security.input import load_spec
+from domainflow.spec import CampaignSpec, KeywordRule
+from domainflow.vocabulary import Phase
+
+PhaseName: TypeAlias = Annotated[Phase, Parameter(name_transform=str.lower, help="Which phase.")]
+
+
+def configure(
+    campaign: CampaignId,
+    phase: PhaseName,
+    spec: Path,
+    /,
+    *,
+    lab: Annotated[bool, Parameter(help="Against the lab: as `run --lab` changes the spec.")] = False,
+    options: Global,
+) -> int:
+    """Give a phase that has not begun the settings of another spec file.
+
+    Parameters
+    ----------
+    spec
+        A spec file. What it says of this phase (dns, http with keywords, scoring) is taken; the rest is only checked.
+    """
+    wanted = load_spec(spec)
+    config = phase_config(phase, for_lab(wanted) if lab else wanted)
+    return tell(options, campaign, lambda handle: handle.configure_phase(phase, config))
+
+
+def start(campaign: CampaignId, phase: PhaseName, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+    """Go on with the next phase of a step-by-step campaign."""
+    return carry_out(options, campaign, lambda handle: handle.start_phase(phase), here=here)
+
+
+def skip(campaign: CampaignId, phase: PhaseName, /, *, options: Global) -> int:
+    """Never run a phase that has not begun."""
+    return tell(options, campaign, lambda handle: handle.skip_phase(phase))
+
+
+def rerun(campaign: CampaignId, phase: PhaseName, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+    """Run a completed phase again; in a full sequence the phases after it too."""
+    return carry_out(options, campaign, lambda handle: handle.rerun_phase(phase), here=here)
+
+
+def phase_config(phase: Phase, spec: CampaignSpec) -> PhaseConfig:
+    """What a spec says of one phase."""
+    match phase:
+        case Phase.DOMAIN_GENERATION:
+            return PhaseConfig()
+        case Phase.DNS_VALIDATION:
+            return PhaseConfig(dns=spec.dns)
+        case Phase.HTTP_KEYWORD_VALIDATION:
+            words = tuple(KeywordRule(text=text) for text in spec.keywords)
+            return PhaseConfig(http=spec.http, keywords=words + spec.keyword_rules)
+        case Phase.ANALYSIS:
+            return PhaseConfig(scoring=spec.scoring)

@@ -1,0 +1,85 @@
+"""What every test may stand on: a home that the server's account can reach, one server a session, a fresh database.
+
+The server is the project's own embedded one; DOMAINFLOW_PG_BIN chooses other binaries, as for any user.
+"""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+
+from domainflow.store import migrate
+from domainflow.store.embedded import EmbeddedServer
+
+# One profile for all: the same examples everywhere, so that a red run can be repeated.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
+hypothesis.settings.load_profile("ci")
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own, migrated."""
+
+    dsn: str  # as the application
+    admin_dsn: str
+
+
+def reachable_folder() -> Path:
+    """A new folder that another account can enter; pytest's own are closed to all but their owner."""
+    folder = Path(tempfile.mkdtemp(prefix="domainflow-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them, but for the choice of Postgres binaries."""
+    for name in list(os.environ):
+        if name.startswith("DOMAINFLOW_") and name not in {"DOMAINFLOW_PG_BIN", "DOMAINFLOW_PG_USER"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of its own."""
+    folder = reachable_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The server of this session."""
+    folder = reachable_folder()
+    running = EmbeddedServer(folder)
+    running.ensure()
+    yield running
+    running.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def empty_database(server: EmbeddedServer) -> Iterator[Database]:
+    """A database without any schema."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.dsn("domainflow"), autocommit=True) as connection:
+        connection.execute(f'create database "{name}"')
+    yield Database(server.dsn("domainflow_app", name), server.dsn("domainflow", name))
+    with psycopg.connect(server.dsn("domainflow"), autocommit=True) as connection:
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def database(empty_database: Database) -> Database:
+    """A database with the schema of this version."""
+    migrate.up(empty_database.admin_dsn)
+    return empty_database
