@@ -54,10 +54,10 @@ class Runtime:
         """Open a runtime; returns when its actors have started.
 
         Args:
-            dsn: of Postgres 15 or later. None: DOMAINFLOW_DSN, from the environment or `.env`; else the embedded server.
+            dsn: of Postgres 15 or later. None: DOMAINFLOW_DSN, from the environment or `.env`; else embedded.
             admin_dsn: migrates the schema on open. None: DOMAINFLOW_ADMIN_DSN; the embedded server has its own.
                 Without one the schema must be there and of this version.
-            home: the folder for the embedded server, lab and caches. None: DOMAINFLOW_HOME, else the user's data folder.
+            home: the folder for server, lab and caches. None: DOMAINFLOW_HOME, else the user's data folder.
             settings: None: the defaults. DOMAINFLOW_<NAME> variables win over either.
             campaigns: whether this runtime executes campaigns that nobody else does.
             work: whether it has worker processes.

@@ -99,7 +99,7 @@ class Admission(Behaviour[object]):
         if ref is None or campaign in self._reported:
             return False
         context = Context(principal=system(held.tenant), correlation_id=new_id())
-        _ = self.cell.request(ref, report, context, token=campaign, timeout_s=REPORT_S)
+        self.cell.request(ref, report, context, token=campaign, timeout_s=REPORT_S)
         self._reported.add(campaign)
         return True
 

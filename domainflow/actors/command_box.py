@@ -74,7 +74,7 @@ class CommandBox(Behaviour[object]):
             return
         context = msgspec.structs.replace(context, box_id=boxed.id)
         self._delivered.add(boxed.id)
-        _ = self.cell.request(ref, command, context, token=boxed.id, timeout_s=COMMAND_S)
+        self.cell.request(ref, command, context, token=boxed.id, timeout_s=COMMAND_S)
 
     def _hear(self, command: str, error: BaseException | None) -> None:
         """What the actor recorded is answered already; what it could not even record is answered here."""

@@ -28,7 +28,7 @@ class Reconciler(Behaviour[object]):
     def __init__(
         self, store: Postgres, activate: Callable[[str], None], *, runtime: str, sweep_s: float, takes_over: bool
     ) -> None:
-        """Wire it. `activate` starts the actor of a stream and must not wait; `takes_over`: whether orphans are ours."""
+        """Wire it. `activate` starts a stream's actor and must not wait; `takes_over`: whether orphans are ours."""
         self._store = store
         self._activate = activate
         self._runtime = runtime

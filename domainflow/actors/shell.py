@@ -1,4 +1,4 @@
-"""The event-sourced shell, written once for all actors:
+"""The event-sourced shell, written once for all actors, in this order.
 
 authorise -> decide -> evolve a candidate -> react -> commit -> candidate becomes the state -> perform -> reply
 

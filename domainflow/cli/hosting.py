@@ -55,7 +55,7 @@ def host(options: Options, find: Find, command: Command, *, seed: int | None, ex
         command(handle)
         code = Follower(options, handle, signals, seed=seed).until_it_rests()
         if target is not None and code == 0 and handle.view().status is CampaignStatus.COMPLETED:
-            write_file(runtime, handle, target)
+            write_file(runtime, handle.id, options.tenant, target)
             Output(json=options.json).note(f"exported to {target}")
     return code
 

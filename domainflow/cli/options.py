@@ -4,6 +4,8 @@ import getpass
 import os
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Annotated, Final, TypeAlias
 
 from cyclopts import Parameter
 
+HOME_VARIABLE: Final = "DOMAINFLOW_HOME"
 PRINCIPAL_VARIABLE: Final = "DOMAINFLOW_PRINCIPAL"
 DEFAULT_SEED: Final = 7
 DEFAULT_ROLES: Final = ("admin",)
@@ -33,8 +36,10 @@ class Options:
     def repeated(self) -> tuple[str, ...]:
         """The global options that another command of the same person needs, without the DSN: it may hold a password."""
         words: list[str] = []
-        if self.home is not None:
-            words += ["--home", str(self.home)]
+        # Named even where only the environment says it: whoever copies the command may not have that environment.
+        home = self.home or os.environ.get(HOME_VARIABLE)
+        if home:
+            words += ["--home", str(Path(home).absolute())]
         if self.principal != own_name():
             words += ["--principal", self.principal]
         if self.tenant != "default":
@@ -46,7 +51,7 @@ class Options:
     def hint(self, *words: str) -> str:
         """A command of the same person, to be copied into a shell."""
         dsn = ("--dsn", "…") if self.dsn is not None else ()
-        return shlex.join(("domainflow", *words, *self.repeated())) + "".join(f" {word}" for word in dsn)
+        return " ".join([_program(), shlex.join((*words, *self.repeated())), *dsn])
 
 
 # Handed over by `domainflow.cli`, not read from the command line.
@@ -74,6 +79,14 @@ class Here:
 
 
 ELSEWHERE: Final = Here()
+
+
+def _program() -> str:
+    """How this program was called, in words that call it again."""
+    called = Path(sys.argv[0])
+    if called.name != "domainflow":
+        return f"{shlex.quote(sys.executable)} -m domainflow"
+    return "domainflow" if shutil.which("domainflow") else shlex.quote(str(called))
 
 
 def own_name() -> str:

@@ -72,7 +72,7 @@ def leads(view: View) -> int:
 
 def heading(view: View) -> str:
     """The campaign in one line."""
-    held = f", executed by {view.held_by}" if view.held_by else ""
+    held = f", executed by {view.held_by}" if view.held_by and view.status not in ENDED else ""
     paused = f" by {', '.join(view.holders)}" if view.holders else ""
     reason = f" ({view.reason})" if view.reason else ""
     return f"campaign {view.id} “{view.name}”: {view.status}{paused}{reason}{held}"

@@ -10,7 +10,9 @@ from psycopg.rows import TupleRow
 from domainflow.store.port import CampaignMark, CampaignRow
 
 LOCK_PRINCIPAL: Final[LiteralString] = """
-with made as (insert into domainflow.quota (tenant, principal) values (%(tenant)s, %(principal)s) on conflict do nothing)
+with made as (
+  insert into domainflow.quota (tenant, principal) values (%(tenant)s, %(principal)s) on conflict do nothing
+)
 select 1 from domainflow.quota where tenant = %(tenant)s and principal = %(principal)s for update
 """
 COUNT_OF_PRINCIPAL: Final[LiteralString] = """
@@ -20,7 +22,8 @@ select count(*) filter (where c.deleted_at is null and h.status not in ('complet
  where c.tenant = %s and c.principal = %s
 """
 INSERT: Final[LiteralString] = """
-insert into domainflow.campaign (id, tenant, principal, name, source_stream, base, count) values (%s, %s, %s, %s, %s, %s, %s)
+insert into domainflow.campaign (id, tenant, principal, name, source_stream, base, count)
+values (%s, %s, %s, %s, %s, %s, %s)
 """
 MARK: Final[LiteralString] = """
 update domainflow.campaign

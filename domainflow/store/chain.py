@@ -11,7 +11,7 @@ GENESIS: Final = bytes(32)  # the previous hash of version 1
 TAG: Final = b"domainflow event 1"
 
 
-def link(
+def link(  # noqa: PLR0913 - everything that the hash covers
     *,
     stream: str,
     version: int,

@@ -22,7 +22,8 @@ select c.id::text, c.stream, c.tenant, c.body, c.context, c.deadline < clock_tim
 ANSWER: Final[LiteralString] = "select answer from domainflow.command where id = %s"
 # Only as long as nobody answered: who gives up must not race with the commit that answers.
 WITHDRAW: Final[LiteralString] = """
-update domainflow.command set answered_at = clock_timestamp(), answer = %s where id = %s and answered_at is null returning 1
+update domainflow.command set answered_at = clock_timestamp(), answer = %s
+ where id = %s and answered_at is null returning 1
 """
 PRUNE: Final[LiteralString] = (
     "delete from domainflow.command where created_at < clock_timestamp() - interval '24 hours'"

@@ -50,7 +50,8 @@ with barrier as materialized (
   select i.ord, k.command_hash, k.answer from item i
     join domainflow.idempotency k on k.tenant = i.tenant and k.principal = i.principal and k.key = i.key
   union all
-  select i.ord, ''::bytea, c.answer from item i join domainflow.command c on c.id = i.box::uuid where c.answer is not null
+  select i.ord, ''::bytea, c.answer from item i
+    join domainflow.command c on c.id = i.box::uuid where c.answer is not null
 ), fit as materialized (
   select i.* from item i
    where i.ord not in (select ord from short) and i.ord not in (select ord from taken)
@@ -102,7 +103,8 @@ with barrier as materialized (
          run_at = clock_timestamp()
     from done d
    where w.campaign = d.campaign::uuid
-     and case d.ledger when 'park' then w.state = 0 when 'unpark' then w.state = 3 when 'revive' then w.state in (3, 4) end
+     and case d.ledger when 'park' then w.state = 0 when 'unpark' then w.state = 3
+                       when 'revive' then w.state in (3, 4) end
 ), opened as (
   insert into domainflow.work_item (campaign, tenant, phase, run, batch, start, stop, state)
   select d.campaign::uuid, d.tenant, o.phase, o.run, o.batch, o.start, o.stop, o.state
@@ -182,7 +184,7 @@ def commit_group(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
             outcomes = _outcomes(items, connection.execute(COMMIT, _parameters(lane, items), binary=True).fetchall())
             refused = next((outcome for outcome in outcomes if not isinstance(outcome, Committed)), None)
             if refused is not None:
-                raise _RolledBackError(refused)
+                raise _RolledBackError(refused)  # noqa: TRY301 - it is the way out of the transaction
             _write_campaigns(connection, items)
             return outcomes[0]
     except _RolledBackError as rolled_back:

@@ -101,7 +101,7 @@ def check(connection: Connection[TupleRow]) -> None:
 def up(dsn: str) -> tuple[str, ...]:
     """Apply what is missing under the lock; return the names of what was applied.
 
-    Raises SchemaMismatch (checksum, hole, newer schema) or StoreUnavailable (no lock in time); then nothing was applied.
+    Raises SchemaMismatch (checksum, hole, newer schema) or StoreUnavailable (no lock in time): nothing was applied.
     """
     with _locked(dsn) as connection:
         connection.execute(CREATE_TABLE)

@@ -35,6 +35,11 @@ class Postgres:
         self._data = pool.open_pool(dsn, "app", size=connections)
         self._upkeep = pool.open_pool(dsn, "upkeep", size=connections)
 
+    @property
+    def dsn(self) -> str:
+        """How to connect just now."""
+        return self._dsn()
+
     def close(self) -> None:
         """Close the pools."""
         self._data.close()

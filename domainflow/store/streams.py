@@ -12,7 +12,8 @@ from domainflow.store.port import Loaded, Recorded
 HEAD: Final[LiteralString] = "select tenant, version, hash, epoch, status from domainflow.head where stream = %s"
 SNAPSHOT: Final[LiteralString] = "select version, fold_version, state from domainflow.snapshot where stream = %s"
 EVENTS: Final[LiteralString] = """
-select stream, version, tenant, (extract(epoch from recorded_at) * 1000000)::bigint, type, type_version, context, body, hash
+select stream, version, tenant, (extract(epoch from recorded_at) * 1000000)::bigint, type, type_version, context, body,
+       hash
   from domainflow.event where stream = %s and version > %s order by version limit %s
 """
 NOW: Final[LiteralString] = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"

@@ -51,7 +51,8 @@ RETURN_LOST: Final[LiteralString] = """
 update domainflow.work_item
    set losses = losses + 1, lost_alone = lost_alone + %(alone)s::int, fence = fence + 1, runtime = null,
        state = case when lost_alone + %(alone)s::int >= %(most)s then 4 else 0 end,
-       reason = case when lost_alone + %(alone)s::int >= %(most)s then 'poison: its worker died each time' else reason end
+       reason = case when lost_alone + %(alone)s::int >= %(most)s then 'poison: its worker died each time'
+                     else reason end
  where id = %(item)s and fence = %(fence)s and state = 1
 """
 GIVE_BACK: Final[LiteralString] = """

@@ -47,7 +47,7 @@ class Claimer(Behaviour[object]):
         self._engine: LocalEngine | None = None
 
     def on_start(self) -> None:
-        self._engine = self._make_engine(lambda what: self.cell.ref.signal(what))
+        self._engine = self._make_engine(self.cell.ref.signal)
         self._engine.start()
         with self._store.upkeep() as connection:
             work_items.give_back(connection, self._runtime, but=[])

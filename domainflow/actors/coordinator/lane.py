@@ -175,7 +175,7 @@ class CommitLane(Behaviour[LaneMessage]):
     def _read_or_fail(self, load: Load) -> Answer:
         try:
             return self._read(load)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the top of a thread
             # On a thread of the pool nobody sees an exception: it goes to whoever waits.
             _log.exception("load_failed", stream=load.stream)
             return Failed(f"{type(error).__name__}: {error}")
