@@ -38,6 +38,8 @@ class Delivery:
         Raises what the owner refused it with; AskTimeout: not answered in time, and then it will not be done, unless
         the message says that it is not known.
         """
+        # With a key even where the caller gave none: a command may be sent again to the next owner, and counts once.
+        context = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
         deadline_s = time.monotonic() + timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             answer = self._deliver_once(command, context, left_s)
@@ -53,13 +55,8 @@ class Delivery:
         try:
             ref = ref or self._start(left_s)
             answer = ref.ask(command, context, timeout_s=left_s)
-        except Fenced:
-            time.sleep(LOOK_AGAIN_S)  # the other owner's claim is visible by then; nothing was written here
-            return None
-        except ActorStopped:
-            if ref is not None and not ref.is_alive() and not context.idempotency_key:
-                raise
-            time.sleep(LOOK_AGAIN_S)
+        except (Fenced, ActorStopped):
+            time.sleep(LOOK_AGAIN_S)  # for the next owner's claim, or the next incarnation, to be there
             return None
         assert isinstance(answer, Ack)  # noqa: S101 - campaigns answer commands with nothing else
         return answer

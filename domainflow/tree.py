@@ -21,7 +21,7 @@ from domainflow.actors.effects import CLAIMER, Tell, Wake
 from domainflow.actors.envelope import Reply
 from domainflow.actors.listener import Listener
 from domainflow.actors.pattern import actor as pattern
-from domainflow.actors.reconciler import Reconciler
+from domainflow.actors.reconciler import Actors, Reconciler
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Budget, Policy, Restart, Strategy
 from domainflow.actors.rules import AuditContext, Rules, encode
@@ -191,7 +191,11 @@ class Parts:
 
     def _reconciler(self) -> Reconciler:
         return Reconciler(
-            self.store, self.start_soon, runtime=self.runtime, sweep_s=self.settings.sweep_s, takes_over=self.campaigns
+            self.store,
+            Actors(self.start_soon, lambda stream: self.find_campaign(campaign.campaign_of(stream)) is not None),
+            runtime=self.runtime,
+            sweep_s=self.settings.sweep_s,
+            takes_over=self.campaigns,
         )
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:

@@ -56,16 +56,17 @@ class Cell(LivingCell):
         if turn is None:
             return
         here.path, here.turn, self._thread_id = self.path, turn, threading.get_ident()
+        # Context variables don't cross threads: what a log line is about is bound here, for this turn and message.
+        bound = structlog.contextvars.bind_contextvars(actor=self.path, correlation_id="")
         try:
-            # Context variables don't cross threads: what a line is about is bound here, for this turn and message.
-            with structlog.contextvars.bound_contextvars(actor=self.path, correlation_id=""):
-                self._run_turn(turn)
+            self._run_turn(turn)
             more = self._mailbox.rest(turn)
         except TurnSeized:
             _log.warning("seized_turn_ended", actor=self.path)
             more = False
         finally:
             here.path = ""
+            structlog.contextvars.reset_contextvars(**bound)
         if more:
             self._schedule()
 

@@ -5,7 +5,7 @@ Level-triggered: it remembers nothing, so nothing is missed.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -14,23 +14,30 @@ from domainflow.actors.effects import Wake
 from domainflow.errors import Unavailable
 from domainflow.store import commands, leases, results, work_items
 from domainflow.store.postgres import Postgres
+from domainflow.vocabulary import CampaignStatus
 
 MOST_TAKEN_OVER: Final = 100  # a sweep
 SLICE_ROWS: Final = 5_000
 HOUSEKEEPING_S: Final = 60.0
+EXECUTING: Final = frozenset({CampaignStatus.QUEUED, CampaignStatus.RUNNING, CampaignStatus.PAUSING})
 
 _log = structlog.get_logger()
+
+
+class Actors(NamedTuple):
+    """The campaigns' actors of this runtime."""
+
+    activate: Callable[[str], None]  # starts a stream's actor; must not wait
+    is_live: Callable[[str], bool]  # whether a stream has one
 
 
 class Reconciler(Behaviour[object]):
     """One sweep after the other."""
 
-    def __init__(
-        self, store: Postgres, activate: Callable[[str], None], *, runtime: str, sweep_s: float, takes_over: bool
-    ) -> None:
-        """Wire it. `activate` starts a stream's actor and must not wait; `takes_over`: whether orphans are ours."""
+    def __init__(self, store: Postgres, actors: "Actors", *, runtime: str, sweep_s: float, takes_over: bool) -> None:
+        """Wire it. `takes_over`: whether orphans are this runtime's to execute."""
         self._store = store
-        self._activate = activate
+        self._activate, self._is_live = actors.activate, actors.is_live
         self._runtime = runtime
         self._sweep_s = sweep_s
         self._takes_over = takes_over
@@ -53,9 +60,11 @@ class Reconciler(Behaviour[object]):
         with self._store.upkeep() as connection:
             rescued = work_items.rescue(connection, self._runtime)
             orphans = leases.orphans(connection, limit=MOST_TAKEN_OVER) if self._takes_over else []
-        if rescued or orphans:
-            _log.info("reconciled", rescued=rescued, taken_over=len(orphans))
-        for stream in orphans:
+            held = leases.held(connection, self._runtime)
+        idle = [each.stream for each in held if each.status in EXECUTING and not self._is_live(each.stream)]
+        if rescued or orphans or idle:
+            _log.info("reconciled", rescued=rescued, taken_over=len(orphans), revived=len(idle))
+        for stream in (*orphans, *idle):
             self._activate(stream)
 
     def _keep_house(self) -> None:

@@ -9,6 +9,8 @@ from psycopg.rows import TupleRow
 
 from domainflow.store.port import CampaignMark, CampaignRow
 
+UUID_DIGITS: Final = 32
+
 LOCK_PRINCIPAL: Final[LiteralString] = """
 with made as (
   insert into domainflow.quota (tenant, principal) values (%(tenant)s, %(principal)s) on conflict do nothing
@@ -40,7 +42,7 @@ select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c
 FIND: Final[LiteralString] = """
 select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c.base, c.count, c.created_at, h.version
   from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
- where c.deleted_at is null and c.id::text like %s || '%%' limit 2
+ where c.deleted_at is null and c.id between %s::uuid and %s::uuid limit 2
 """
 
 
@@ -90,11 +92,12 @@ def newest(connection: Connection[TupleRow], *, before: tuple[datetime, str], li
 
 
 def find(connection: Connection[TupleRow], prefix: str) -> list[Summary]:
-    """Return up to two campaigns of the transaction's tenants whose id begins with `prefix`."""
-    wanted = "".join(c for c in prefix.lower() if c in "0123456789abcdef-")
-    if not wanted or wanted != prefix.lower():
+    """Return up to two campaigns of the transaction's tenants whose id begins with `prefix` (a uuid or its start)."""
+    digits = prefix.lower().replace("-", "")
+    if not digits or len(digits) > UUID_DIGITS or set(digits) - set("0123456789abcdef"):
         return []
-    return [_summary(row) for row in connection.execute(FIND, (wanted,)).fetchall()]
+    bounds = (digits.ljust(UUID_DIGITS, "0"), digits.ljust(UUID_DIGITS, "f"))
+    return [_summary(row) for row in connection.execute(FIND, bounds).fetchall()]
 
 
 def _summary(row: TupleRow) -> Summary:

@@ -25,7 +25,7 @@ CLAIM_STREAM: Final[LiteralString] = """
 update domainflow.head set epoch = epoch + 1, owner = %(runtime)s::uuid
  where stream = %(stream)s and epoch is not null
    and (owner is null or owner = %(runtime)s::uuid or owner not in (select id from domainflow.live_runtime))
-returning 1
+returning epoch
 """
 OWNER: Final[LiteralString] = """
 select h.owner::text, r.host, r.pid, h.owner in (select id from domainflow.live_runtime)
@@ -74,9 +74,10 @@ def unregister(connection: Connection[TupleRow], runtime: str) -> None:
     connection.execute(UNREGISTER, (runtime,))
 
 
-def claim_stream(connection: Connection[TupleRow], runtime: str, stream: str) -> bool:
-    """Make `runtime` the owner of an owned stream that no other live runtime owns."""
-    return connection.execute(CLAIM_STREAM, {"runtime": runtime, "stream": stream}).fetchone() is not None
+def claim_stream(connection: Connection[TupleRow], runtime: str, stream: str) -> int | None:
+    """Make `runtime` the owner of an owned stream; return its new epoch. None: another live runtime owns it."""
+    row = connection.execute(CLAIM_STREAM, {"runtime": runtime, "stream": stream}).fetchone()
+    return int(row[0]) if row else None
 
 
 def release_stream(connection: Connection[TupleRow], runtime: str, stream: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
@@ -82,13 +83,15 @@ class Postgres:
 
     def read(self, stream: str, *, runtime: str, owned: bool, fold_version: int) -> Loaded | HeldElsewhere:
         """Load a stream for the actor that will write it; an owned one is claimed first."""
-        if owned:
-            with self.upkeep() as connection:
-                claimed = leases.claim_stream(connection, runtime, stream)
-                holder = None if claimed else leases.owner(connection, stream)
-            if holder is not None:
-                return HeldElsewhere(f"{holder[0]} ({holder[1]})")
-        return self.peek(stream, fold_version=fold_version)
+        if not owned:
+            return self.peek(stream, fold_version=fold_version)
+        with self.upkeep() as connection:
+            epoch = leases.claim_stream(connection, runtime, stream)
+            holder = None if epoch else leases.owner(connection, stream)
+        if holder is not None:
+            return HeldElsewhere(f"{holder[0]} ({holder[1]})")
+        # With the epoch that was claimed, not the one that is read: it may be another owner's by now.
+        return replace(self.peek(stream, fold_version=fold_version), epoch=epoch)
 
     def peek(self, stream: str, *, fold_version: int) -> Loaded:
         """Load a stream as of one instant, claiming nothing."""

@@ -84,6 +84,7 @@ class Fetcher:
 
     async def _follow(self, client: CurlClient, hop: _Hop, resolve: Resolve) -> tuple[Fetched, bool]:
         """The end of a chain of redirects, and whether its first hop made a connection."""
+        asked = hop
         for redirects in range(self._persona.follow_redirects + 1):
             try:
                 response = await self._request(client, hop, resolve)
@@ -96,8 +97,8 @@ class Fetcher:
             following = _next_hop(hop.url, response.location)
             if following is None:
                 return Fetched(url=hop.url, word="bad_redirect"), True
-            hop = following
-        return Fetched(url=hop.url, word="too_many_redirects"), True
+            asked, hop = hop, following
+        return Fetched(url=asked.url, word="too_many_redirects"), True
 
     def _leads_on(self, response: Response) -> bool:
         allowed = response.status in self._persona.allowed_status_codes

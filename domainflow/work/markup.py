@@ -30,7 +30,9 @@ _FLAT: Final = frozenset(
 
 
 def tame(markup: str) -> str:
-    """The markup without scripts, styles, comments and attributes if it is long; "" if it is too deep to be parsed."""
+    """The markup without scripts, styles, comments and attributes if it is long; "" if it cannot be parsed in time."""
+    if markup.count("<") * _LEAST_DEPTH > _MOST_STEPS:
+        return ""
     if len(markup) > _SMALL_CHARS:
         markup = _COSTLY.sub(_without_attributes, markup)
     return "" if _is_too_deep(markup) else markup

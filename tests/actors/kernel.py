@@ -67,6 +67,35 @@ class Defers(Puppet):
         return DEFERRED if message == "defer" else super().receive(message, envelope)
 
 
+class HandTimer:
+    def __init__(self, fire: Callable[[], None]) -> None:
+        self.fire: Callable[[], None] | None = fire
+
+    def cancel(self) -> None:
+        self.fire = None
+
+
+class HandTimers:
+    """Timers that go off when the test says so."""
+
+    def __init__(self) -> None:
+        self.set: list[HandTimer] = []
+
+    def after(self, delay_s: float, fire: Callable[[], None]) -> HandTimer:  # noqa: ARG002  # the test is the clock
+        self.set.append(HandTimer(fire))
+        return self.set[-1]
+
+    def close(self) -> None:
+        self.set.clear()
+
+    def go_off(self) -> None:
+        """Fire all that are set and not cancelled, in the order they were set."""
+        due, self.set = self.set, []
+        for timer in due:
+            if timer.fire is not None:
+                timer.fire()
+
+
 class World:
     """One environment and the reports of the cells in it."""
 

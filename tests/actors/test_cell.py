@@ -1,11 +1,11 @@
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kernel import CONTEXT, SOON_S, Defers, Gate, Puppet, World, count, failing, world
+from kernel import CONTEXT, SOON_S, Defers, Gate, HandTimers, Puppet, World, count, failing, world
 
 from domainflow.actors.envelope import Envelope
+from domainflow.actors.environment import Environment
 from domainflow.actors.restart import Exit
 from domainflow.actors.signals import Answer, ChildFailed, ChildStarted, Start, Stop
 from domainflow.errors import (
@@ -118,43 +118,43 @@ def test_signals_that_come_between_two_behaviours_are_heard_by_the_second(here: 
     assert cell.ref.ask(lambda me, _: me.heard.get(timeout=SOON_S), CONTEXT) == "early"
 
 
-def test_timers_end_with_their_incarnation(here: World) -> None:
-    cell = here.start()
+def test_timers_end_with_their_incarnation_set_or_gone_off() -> None:
+    timers = HandTimers()
 
     def set_and_fail(me: Puppet, _: Envelope) -> None:
-        me.cell.start_timer("gone off", 0.0, "too late")
-        # Timers are called in the order they are due: after this one the first has put its firing into the mailbox.
-        gone_off = threading.Event()
-        me.cell.environment.timers.after(0.01, gone_off.set)
-        assert gone_off.wait(SOON_S)
-        me.cell.start_timer("still set", 0.05, "too late")
+        me.cell.start_timer("gone off", 1.0, "too late")
+        timers.go_off()
+        me.cell.start_timer("still set", 1.0, "too late")
         raise ValueError("bug")
 
-    cell.ref.tell(set_and_fail, CONTEXT)
-    assert isinstance(here.report(), ChildFailed)
-    cell.order(Start())
-    here.report()
-    cell.ref.ask(lambda me, _: me.cell.start_timer("own", 0.06, "own"), CONTEXT)
-    heard: Any = cell.ref.ask(lambda me, _: me.heard, CONTEXT)
-    assert heard.get(timeout=SOON_S) == "own"
-    assert heard.empty()
+    with world(Environment(timers=timers)) as here:
+        cell = here.start()
+        cell.ref.tell(set_and_fail, CONTEXT)
+        assert isinstance(here.report(), ChildFailed)
+        cell.order(Start())
+        here.report()
+        timers.go_off()
+        cell.ref.signal("end")
+        assert cell.ref.ask(lambda me, _: me.heard.get(timeout=0), CONTEXT) == "end"
 
 
-def test_a_cancelled_timer_is_not_heard_even_if_it_had_gone_off(here: World) -> None:
-    cell = here.start()
+def test_a_cancelled_timer_is_not_heard_even_if_it_had_gone_off() -> None:
+    timers = HandTimers()
 
     def set_and_cancel(me: Puppet, _: Envelope) -> None:
-        fired = threading.Event()
-        me.cell.start_timer("key", 0.0, "cancelled")
-        me.cell.environment.timers.after(0.01, fired.set)
-        assert fired.wait(SOON_S)
+        me.cell.start_timer("key", 1.0, "cancelled")
+        me.cell.start_timer("key", 1.0, "replaced")
+        timers.go_off()
         me.cell.cancel_timer("key")
-        me.cell.start_timer("key", 0.0, "kept")
+        me.cell.start_timer("key", 1.0, "kept")
+        timers.go_off()
 
-    cell.ref.ask(set_and_cancel, CONTEXT)
-    heard: Any = cell.ref.ask(lambda me, _: me.heard, CONTEXT)
-    assert heard.get(timeout=SOON_S) == "kept"
-    assert heard.empty()
+    with world(Environment(timers=timers)) as here:
+        cell = here.start()
+        cell.ref.ask(set_and_cancel, CONTEXT)
+        heard: Any = cell.ref.ask(lambda me, _: me.heard, CONTEXT)
+        assert heard.get(timeout=SOON_S) == "kept"
+        assert heard.empty()
 
 
 def test_an_answer_to_a_former_incarnation_is_not_heard(here: World) -> None:

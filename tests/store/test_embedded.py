@@ -12,6 +12,7 @@ import pytest
 from embedded_client import ROOT, Client, eventually, postmaster, reachable_home, server_runs
 from psycopg.conninfo import conninfo_to_dict
 
+from domainflow.errors import StoreUnavailable
 from domainflow.store.embedded import EmbeddedServer, default_home
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -188,6 +189,37 @@ def test_the_first_client_chooses_the_settings_and_durability_is_on_unless_it_sa
         shown = {name: connection.execute(f"show {name}").fetchone() for name in ("work_mem", "fsync", "TimeZone")}
         assert shown == {"work_mem": ("5MB",), "fsync": ("on",), "TimeZone": ("UTC",)}
         assert connection.execute("show listen_addresses").fetchone() == ("",)
+
+
+def test_a_server_that_does_not_start_is_an_error_with_the_end_of_its_log(home: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="no_such_setting"):
+        EmbeddedServer.attach(home, settings={"no_such_setting": "1"})
+    with EmbeddedServer(home) as server:
+        assert server.kind.startswith("embedded (")
+
+
+def test_a_start_that_takes_too_long_is_given_up_and_let_finish_its_recovery(home: Path) -> None:
+    EmbeddedServer.attach(home).close()
+    eventually(lambda: not server_runs(home), "the server is gone")
+    (home / "postgres/data/recovery.signal").touch()
+    slow = {"restore_command": "sleep 0.5; false", "hot_standby": "off"}  # asked for five files or so
+    with pytest.raises(StoreUnavailable, match="has not started in time"):
+        EmbeddedServer.attach(home, settings=slow, start_timeout_s=1.2)
+    assert server_runs(home)
+    eventually(lambda: not server_runs(home), "it is stopped when it has recovered")
+    log = (home / "postgres/server.log").read_text()
+    assert log.index("archive recovery complete") < log.rindex("received fast shutdown request")
+
+
+def test_a_client_waits_for_a_recovery_that_another_began(home: Path) -> None:
+    EmbeddedServer.attach(home).close()
+    eventually(lambda: not server_runs(home), "the server is gone")
+    (home / "postgres/data/recovery.signal").touch()
+    slow = {"restore_command": "sleep 0.5; false", "hot_standby": "off"}
+    with pytest.raises(StoreUnavailable, match="has not started in time"):
+        EmbeddedServer.attach(home, settings=slow, start_timeout_s=1.2)
+    with EmbeddedServer(home) as server:
+        psycopg.connect(server.dsn()).close()
 
 
 @pytest.mark.parametrize("role", ["domainflow_app", "domainflow_upkeep", "domainflow_reader"])

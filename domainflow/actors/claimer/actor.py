@@ -43,6 +43,7 @@ class Claimer(Behaviour[object]):
         self._specs = SpecMaker(store, home)
         self._running: dict[int, Running] = {}
         self._came: list[BatchResult] = []
+        self._ended: list[BatchFailure | LostWorker] = []
         self._make_engine = engine
         self._engine: LocalEngine | None = None
 
@@ -57,10 +58,8 @@ class Claimer(Behaviour[object]):
         match signal:
             case BatchResult():
                 self._came.append(signal)
-            case BatchFailure():
-                self._fail(signal)
-            case LostWorker():
-                self._lose(signal)
+            case BatchFailure() | LostWorker():
+                self._ended.append(signal)
             case _:
                 pass
 
@@ -68,6 +67,7 @@ class Claimer(Behaviour[object]):
         """Store what came, then claim for what is free; again after a tick, hint or not."""
         try:
             self._store_results()
+            self._settle_ended()
             self._claim()
         except Unavailable as error:
             _log.warning("claimer_waits_for_store", error=str(error)[:200])
@@ -92,8 +92,17 @@ class Claimer(Behaviour[object]):
             del self._running[came.item]
         self._came.clear()
 
+    def _settle_ended(self) -> None:
+        while self._ended:
+            match self._ended[0]:
+                case BatchFailure() as failure:
+                    self._fail(failure)
+                case LostWorker() as lost:
+                    self._lose(lost)
+            del self._ended[0]
+
     def _fail(self, failure: BatchFailure) -> None:
-        running = self._running.pop(failure.item, None)
+        running = self._running.get(failure.item)
         if running is None:
             return
         claim = running.claim
@@ -101,6 +110,7 @@ class Claimer(Behaviour[object]):
             "batch_failed", item=claim.id, campaign=claim.campaign, attempt=claim.failures + 1, reason=failure.reason
         )
         self._return(claim, failure.reason, retries=running.retries)
+        del self._running[claim.id]
 
     def _return(self, claim: Claim, reason: str, *, retries: int) -> None:
         failed = work_items.Failure(
@@ -112,8 +122,9 @@ class Claimer(Behaviour[object]):
     def _lose(self, lost: LostWorker) -> None:
         with self._store.upkeep() as connection:
             for item, fence in lost.items:
-                self._running.pop(item, None)
                 work_items.return_lost(connection, item, fence, alone=len(lost.items) == 1)
+        for item, _ in lost.items:
+            self._running.pop(item, None)
 
     # --- out
 

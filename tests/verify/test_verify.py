@@ -1,0 +1,375 @@
+"""The verifier finds nothing in what real runtimes wrote, and each planted fault once, by its name."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import pytest
+from conftest import Copy
+from stored import DEAD_RUNTIME, NXDOMAIN, TENANT, Hand, fresh_uuid
+
+from domainflow import CampaignSpec, Runtime, Settings
+from domainflow.actors.campaign.actor import RULES, stream_of
+from domainflow.actors.campaign.messages import (
+    BatchesAccounted,
+    CampaignBegun,
+    CampaignCreated,
+    CampaignDeleted,
+    PhaseCompleted,
+    PhaseStarted,
+)
+from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.pattern.messages import OffsetsReserved
+from domainflow.actors.rules import encode
+from domainflow.spec import DnsPersona, HttpPersona, Names, ScoringProfile
+from domainflow.verify import KINDS, Fault, Kind, verify
+from domainflow.verify.tally import Tally
+from domainflow.vocabulary import Mode, Phase
+from domainflow.work.vectors import pack
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One falsification, and what the verifier must say of it."""
+
+    kind: Kind
+    where: Callable[[Hand], str]  # how the fault's place begins
+    plant: Callable[[Hand], None]
+    label: str = ""
+
+
+def _done(hand: Hand) -> str:
+    return stream_of(hand.ids.done)
+
+
+def _running(hand: Hand) -> str:
+    return stream_of(hand.ids.running)
+
+
+def _words(hand: Hand) -> str:
+    return stream_of(hand.ids.words)
+
+
+def _pattern(hand: Hand) -> str:
+    return hand.pattern()
+
+
+def _falsify_snapshot(hand: Hand) -> None:
+    row = hand.connection.execute("select state from domainflow.snapshot where stream = %s", (_done(hand),)).fetchone()
+    assert row is not None
+    state = msgspec.structs.replace(msgspec.msgpack.decode(row[0], type=Campaign), reason="another")
+    hand.do("update domainflow.snapshot set state = %s where stream = %s", encode(state), _done(hand))
+
+
+def _change_tenant(hand: Hand) -> None:
+    hand.append(_running(hand), CampaignDeleted(), tenant="other")
+
+
+def _reserve(campaign: Callable[[Hand], str], start: Callable[[int], int], names: int) -> Callable[[Hand], None]:
+    def plant(hand: Hand) -> None:
+        row = hand.connection.execute(
+            "select max(base + count) from domainflow.campaign where source_stream = %s", (hand.pattern(),)
+        ).fetchone()
+        first = start(row[0] if row else 0)
+        hand.append(hand.pattern(), OffsetsReserved(campaign=campaign(hand), start=first, stop=first + names))
+
+    return plant
+
+
+def _forget_source_stream(hand: Hand) -> None:
+    for table in ("event", "head"):
+        hand.connection.execute(
+            f"delete from domainflow.{table} using domainflow.campaign where stream = source_stream and id = %s",
+            (hand.ids.names,),
+        )
+
+
+def _forget_words(hand: Hand) -> None:
+    hand.do(
+        "delete from domainflow.source_chunk where sha256 in (select sha256 from domainflow.source where kind = 'words')"
+    )
+    hand.do("delete from domainflow.source where kind = 'words'")
+
+
+def _list_a_campaign_that_is_not(hand: Hand) -> None:
+    hand.do(
+        "insert into domainflow.campaign (id, tenant, principal, name, source_stream, base, count)"
+        " values (%s, %s, 'alice', 'ghost', 'pattern/acme/none', 0, 1)",
+        *(fresh_uuid(), TENANT),
+    )
+
+
+def _result_of_an_open_batch(hand: Hand) -> None:
+    hand.do(
+        "insert into domainflow.batch (campaign, phase, run, batch, tenant, start, stop, counts, outcomes)"
+        " select campaign, phase, run, batch, tenant, start, stop, %s, %s from domainflow.work_item"
+        " where campaign = %s and state = 0 order by batch limit 1",
+        *(encode({"NXDOMAIN": 10}), pack([NXDOMAIN] * 10), hand.ids.running),
+    )
+
+
+def _item_of_an_accounted_batch(hand: Hand) -> None:
+    hand.do(
+        "insert into domainflow.work_item (campaign, tenant, phase, run, batch, start, stop)"
+        " select campaign, tenant, phase, run, batch, start, stop from domainflow.batch"
+        " where campaign = %s and phase = 1 and batch = 0",
+        hand.ids.done,
+    )
+
+
+def _half_an_answer(hand: Hand) -> None:
+    hand.do(
+        "insert into domainflow.command (id, stream, tenant, body, context, deadline, answered_at)"
+        " values (%s, %s, %s, '', '', now(), now())",
+        *(fresh_uuid(), _done(hand), TENANT),
+    )
+
+
+EVENT: Final = "update domainflow.event set "
+AT: Final = " where stream = %s and version = %s"
+ITEM: Final = "update domainflow.work_item set "
+READY: Final = " where id = (select min(id) from domainflow.work_item where campaign = %s and state = 0)"
+BATCH: Final = " where campaign = %s and phase = %s and batch = 0"
+A_HIT: Final = (
+    " where campaign = %s and phase = %s and position ="
+    " (select min(position) from domainflow.hit where campaign = %s and phase = %s)"
+)
+
+PLANTS: Final = (
+    Plant(
+        Kind.VERSION_GAP,
+        _done,
+        lambda h: h.do("delete from domainflow.event" + AT, _done(h), 5),
+        "an event is missing",
+    ),
+    Plant(
+        Kind.CHAIN_BROKEN,
+        _done,
+        lambda h: h.do(EVENT + "body = body || '\\x00'" + AT, _done(h), 3),
+        "a body was changed",
+    ),
+    Plant(
+        Kind.CHAIN_BROKEN,
+        _done,
+        lambda h: h.do(EVENT + "recorded_at = recorded_at + interval '1 microsecond'" + AT, _done(h), 3),
+        "a time was changed",
+    ),
+    Plant(
+        Kind.CHAIN_BROKEN,
+        _done,
+        lambda h: h.do(EVENT + "recorded_at = 'infinity'" + AT, _done(h), 3),
+        "a time is no time",
+    ),
+    Plant(Kind.TENANT_DIFFERS, _running, _change_tenant),
+    Plant(
+        Kind.HEAD_DIFFERS,
+        _done,
+        lambda h: h.do(
+            "delete from domainflow.event e using domainflow.head d"
+            " where e.stream = d.stream and e.version = d.version and d.stream = %s",
+            _done(h),
+        ),
+        "the last event is missing",
+    ),
+    Plant(
+        Kind.HEAD_DIFFERS,
+        _words,
+        lambda h: h.do("update domainflow.head set hash = sha256(hash) where stream = %s", _words(h)),
+        "a hash was changed",
+    ),
+    Plant(
+        Kind.HEAD_WITHOUT_EVENTS,
+        lambda _: "audit/acme/ghost/0",
+        lambda h: h.do(
+            "insert into domainflow.head (stream, tenant, version, hash) values ('audit/acme/ghost/0', %s, 1, '')",
+            TENANT,
+        ),
+    ),
+    Plant(
+        Kind.EVENTS_WITHOUT_HEAD,
+        lambda _: "audit/acme/",
+        lambda h: h.do("delete from domainflow.head where stream like 'audit/%%' and tenant = %s", TENANT),
+    ),
+    Plant(
+        Kind.OWNERSHIP_WRONG,
+        _done,
+        lambda h: h.do("update domainflow.head set epoch = null, owner = null where stream = %s", _done(h)),
+    ),
+    Plant(
+        Kind.SNAPSHOT_MISPLACED,
+        _done,
+        lambda h: h.do("update domainflow.snapshot set version = version + 1 where stream = %s", _done(h)),
+    ),
+    Plant(Kind.SNAPSHOT_DIFFERS, _done, _falsify_snapshot, "another state"),
+    Plant(
+        Kind.SNAPSHOT_DIFFERS,
+        _done,
+        lambda h: h.do("update domainflow.snapshot set state = '\\xc1' where stream = %s", _done(h)),
+        "no state",
+    ),
+    Plant(
+        Kind.EVENT_UNREADABLE,
+        _done,
+        lambda h: h.append_bytes(_done(h), "campaign.unknown", encode({"type": "campaign.unknown"})),
+        "an unknown event",
+    ),
+    Plant(
+        Kind.EVENT_UNREADABLE,
+        _done,
+        lambda h: h.append_bytes(_done(h), "campaign.deleted", encode(CampaignBegun())),
+        "a mislabelled event",
+    ),
+    Plant(Kind.EVENT_OUT_OF_PLACE, _done, lambda h: h.append(_done(h), CampaignBegun())),
+    Plant(Kind.COMMAND_INCONSISTENT, lambda _: "command/", _half_an_answer),
+    Plant(
+        Kind.STATUS_DIFFERS,
+        _done,
+        lambda h: h.do("update domainflow.head set status = 'failed' where stream = %s", _done(h)),
+    ),
+    Plant(
+        Kind.CAMPAIGN_ROW_MISSING, _words, lambda h: h.do("delete from domainflow.campaign where id = %s", h.ids.words)
+    ),
+    Plant(
+        Kind.CAMPAIGN_ROW_DIFFERS,
+        _done,
+        lambda h: h.do("update domainflow.campaign set principal = 'bob' where id = %s", h.ids.done),
+    ),
+    Plant(Kind.CAMPAIGN_ROW_WITHOUT_STREAM, lambda _: "campaign/", _list_a_campaign_that_is_not),
+    Plant(
+        Kind.BATCH_ACCOUNTED_TWICE,
+        _done,
+        lambda h: h.append(
+            _done(h),
+            BatchesAccounted(phase=Phase.ANALYSIS, run=1, batches=(0,), items=(1,), counts=(("no_keywords", 1),)),
+        ),
+    ),
+    Plant(
+        Kind.COUNTERS_DIFFER,
+        lambda h: f"{_done(h)} domain_generation run 1",
+        lambda h: h.do(
+            "update domainflow.batch set counts = %s" + BATCH, encode({"valid": 99, "invalid": 1}), h.ids.done, 0
+        ),
+    ),
+    Plant(
+        Kind.ITEM_UNEXPECTED,
+        lambda h: f"{_done(h)} dns_validation run 1 batch 0",
+        _item_of_an_accounted_batch,
+    ),
+    Plant(Kind.ITEM_MISSING, _running, lambda h: h.do("delete from domainflow.work_item" + READY, h.ids.running)),
+    Plant(Kind.ITEM_MISSHAPEN, _running, lambda h: h.do(ITEM + "start = start + 1" + READY, h.ids.running)),
+    Plant(Kind.ITEM_STATE_WRONG, _running, lambda h: h.do(ITEM + "state = 3" + READY, h.ids.running), "parked"),
+    Plant(Kind.ITEM_STATE_WRONG, _running, lambda h: h.do(ITEM + "state = 1" + READY, h.ids.running), "held by nobody"),
+    Plant(
+        Kind.ITEM_HOLDER_UNKNOWN,
+        _running,
+        lambda h: h.do("delete from domainflow.runtime where id = %s", DEAD_RUNTIME),
+    ),
+    Plant(Kind.ITEM_WITHOUT_RESULT, _running, lambda h: h.do(ITEM + "state = 2" + READY, h.ids.running)),
+    Plant(
+        Kind.RESULT_MISSING,
+        lambda h: f"{_done(h)} http_keyword_validation run 1 batch 0",
+        lambda h: h.do("delete from domainflow.batch" + BATCH, h.ids.done, 2),
+    ),
+    Plant(Kind.RESULT_STRAY, _running, _result_of_an_open_batch),
+    Plant(
+        Kind.RESULT_MISSHAPEN,
+        _done,
+        lambda h: h.do("update domainflow.batch set stop = stop + 1" + BATCH, h.ids.done, 1),
+        "another range",
+    ),
+    Plant(
+        Kind.RESULT_MISSHAPEN,
+        _done,
+        lambda h: h.do("update domainflow.batch set counts = %s" + BATCH, encode({"valid": 7}), h.ids.done, 0),
+        "too few names",
+    ),
+    Plant(
+        Kind.RESULT_UNREADABLE,
+        _done,
+        lambda h: h.do("update domainflow.batch set counts = '\\xc1'" + BATCH, h.ids.done, 3),
+    ),
+    Plant(
+        Kind.VECTOR_DIFFERS,
+        _done,
+        lambda h: h.do("update domainflow.batch set outcomes = %s" + BATCH, pack([NXDOMAIN] * 10), h.ids.done, 1),
+        "other outcomes",
+    ),
+    Plant(
+        Kind.VECTOR_DIFFERS,
+        _done,
+        lambda h: h.do("update domainflow.batch set outcomes = %s" + BATCH, pack([NXDOMAIN] * 8), h.ids.done, 1),
+        "too short",
+    ),
+    *(
+        Plant(
+            Kind.HITS_DIFFER,
+            lambda h, phase=phase: f"{_done(h)} {phase} run 1 batch ",
+            lambda h, n=n: h.do("delete from domainflow.hit" + A_HIT, h.ids.done, n, h.ids.done, n),
+            f"{phase} lost a row",
+        )
+        for n, phase in ((1, "dns_validation"), (2, "http_keyword_validation"), (3, "analysis"))
+    ),
+    Plant(
+        Kind.HIT_STRAY,
+        _done,
+        lambda h: h.do(
+            "update domainflow.hit set run = 2" + A_HIT.replace("phase = %s)", "phase = %s)"),
+            h.ids.done,
+            1,
+            h.ids.done,
+            1,
+        ),
+    )
+    if False
+    else Plant(
+        Kind.HIT_STRAY,
+        lambda h: f"{_done(h)} dns_validation run 1 position 5000",
+        lambda h: h.do(
+            "insert into domainflow.hit (campaign, phase, run, position, tenant, body) values (%s, 1, 1, 5000, %s, '')",
+            *(h.ids.done, TENANT),
+        ),
+    ),
+    Plant(
+        Kind.HIT_UNREADABLE,
+        lambda h: f"{_done(h)} http_keyword_validation run 1 batch ",
+        lambda h: h.do("update domainflow.hit set body = '\\xc1'" + A_HIT, h.ids.done, 2, h.ids.done, 2),
+    ),
+    Plant(Kind.RANGES_DISCONTINUOUS, _pattern, _reserve(lambda h: h.ids.done, lambda _: 0, 200)),
+    Plant(Kind.RESERVATION_UNBORN, _pattern, _reserve(lambda _: fresh_uuid(), lambda free: free, 5)),
+    Plant(Kind.RESERVATION_DIFFERS, _pattern, _reserve(lambda h: h.ids.done, lambda free: free, 5)),
+    Plant(Kind.CAMPAIGN_UNRESERVED, lambda h: stream_of(h.ids.names), _forget_source_stream),
+    Plant(Kind.SOURCE_MISSING, _words, _forget_words),
+    Plant(
+        Kind.SOURCE_CORRUPT,
+        lambda _: "source/acme/",
+        lambda h: (
+            h.do("update domainflow.source_chunk set data = data || '\\x00' where tenant = %s", "acme")
+            or h.do("update domainflow.source set lines = lines + 1 where kind = %s", "names")
+            or h.do("delete from domainflow.source_chunk where chunk = %s", 0)
+        ),
+    ),
+)
+
+
+def test_what_runtimes_wrote_has_no_fault(copy: Copy) -> None:
+    steps: list[str] = []
+    assert list(verify(copy.store, progress=lambda step, _: steps.append(step))) == []
+    assert {"chains", "heads", "ledger", "results", "campaigns", "patterns", "sources"} <= set(steps)
+    assert steps.count("campaigns") == 6
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=[f"{p.kind}{p.label and ': ' + p.label}" for p in PLANTS])
+def test_a_planted_fault_is_found_and_named_and_nothing_else_is(copy: Copy, plant: Plant) -> None:
+    where = plant.where(copy.hand)
+    plant.plant(copy.hand)
+    found = list(verify(copy.store))
+    assert [fault.kind for fault in found] == [plant.kind], [fault.line for fault in found]
+    assert found[0].where.startswith(where)
+    assert "\n" not in found[0].line
+    assert found[0].text
+
+
+def test_every_kind_of_fault_has_a_planted_one() -> None:
+    assert set(KINDS) - {plant.kind for plant in PLANTS} == {Kind.PHASE_INCOMPLETE}  # the next test
