@@ -64,6 +64,9 @@ class Cell(LivingCell):
         except TurnSeized:
             _log.warning("seized_turn_ended", actor=self.path)
             more = False
+        except BaseException:  # noqa: BLE001  # a mistake of this package, which must not cost the pool a thread
+            _log.exception("turn_broke", actor=self.path)
+            more = self._mailbox.rest(turn)
         finally:
             here.path = ""
             structlog.contextvars.reset_contextvars(**bound)

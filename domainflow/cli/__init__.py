@@ -6,12 +6,12 @@ No verb is carried out here. Each stands in a module of its own that is imported
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from domainflow import __version__
 from domainflow.cli import errors
 from domainflow.cli.options import DEFAULT_ROLES, Options, own_name, with_default_seed
 
@@ -61,7 +61,7 @@ def _app() -> App:
         help="Run domain campaigns: generate names, ask DNS, fetch sites, score what was found.",
         help_epilogue=EXIT_CODES,
         help_format="plaintext",
-        version=lambda: version("domainflow"),
+        version=__version__,
         default_parameter=Parameter(negative=(), show_default=False),
         suppress_keyboard_interrupt=False,
     )

@@ -6,12 +6,12 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from domainflow import __version__
 from domainflow.cli import summary
 from domainflow.cli.database import Database, database
 from domainflow.cli.errors import UNAVAILABLE
@@ -67,9 +67,7 @@ def doctor(*, options: Global) -> int:
 
 
 def _findings(options: Options) -> Iterator[Finding]:
-    yield _ok(
-        "versions", f"domainflow {version('domainflow')}, Python {platform.python_version()}, {platform.system()}"
-    )
+    yield _ok("versions", f"domainflow {__version__}, Python {platform.python_version()}, {platform.system()}")
     home = home_of(options)
     yield _home(home)
     yield _disk(home)

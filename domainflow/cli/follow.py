@@ -28,8 +28,8 @@ class Follower:
 
     def __init__(self, options: Options, handle: CampaignHandle, signals: Signals, *, seed: int | None) -> None:
         """`seed` is that of the lab beside us, for the command that resumes; None: there is none."""
-        lab = () if seed is None else ("--lab", str(seed))
-        self._again = options.hint("campaign", "resume", handle.id, "--follow", *lab)
+        self._here = ("--follow",) if seed is None else ("--follow", "--lab", str(seed))
+        self._again = options.hint("campaign", "resume", handle.id, *self._here)
         self._options = options
         self._handle = handle
         self._signals = signals
@@ -118,10 +118,10 @@ class Follower:
             case CampaignStatus.COMPLETED:
                 return "export: " + hint("campaign", "export", view.id, "--output", f"{view.id}.csv")
             case CampaignStatus.FAILED:
-                return "go on with: " + hint("campaign", "retry", view.id, "--follow")
+                return "go on with: " + hint("campaign", "retry", view.id, *self._here)
             case CampaignStatus.CANCELLED:
                 return ""
             case _ if waiting is not None:
-                return "go on with: " + hint("phase", "start", view.id, waiting, "--follow")
+                return "go on with: " + hint("phase", "start", view.id, waiting, *self._here)
             case _:
                 return f"{view.status}; go on with: {self._again}"

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from domainflow.actors.campaign.messages import PhaseConfig
 from domainflow.cli.hosting import carry_out, tell
 from domainflow.cli.options import ELSEWHERE, CampaignId, Global, Here
-from domainflow.cli.session import for_lab
+from domainflow.cli.session import aimed_at_lab
 from domainflow.security.input import load_spec
 from domainflow.spec import CampaignSpec, KeywordRule
 from domainflow.vocabulary import Phase
@@ -22,7 +22,7 @@ def configure(
     spec: Path,
     /,
     *,
-    lab: Annotated[bool, Parameter(help="Against the lab: as `run --lab` changes the spec.")] = False,
+    for_lab: Annotated[bool, Parameter(help="Change the spec as `run --lab` does.")] = False,
     options: Global,
 ) -> int:
     """Give a phase that has not begun the settings of another spec file.
@@ -33,7 +33,7 @@ def configure(
         A spec file. What it says of this phase (dns, http with keywords, scoring) is taken; the rest is only checked.
     """
     wanted = load_spec(spec)
-    config = phase_config(phase, for_lab(wanted) if lab else wanted)
+    config = phase_config(phase, aimed_at_lab(wanted) if for_lab else wanted)
     return tell(options, campaign, lambda handle: handle.configure_phase(phase, config))
 
 

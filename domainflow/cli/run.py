@@ -11,7 +11,7 @@ from domainflow.cli.export import checked_target
 from domainflow.cli.hosting import host
 from domainflow.cli.options import Export, Global, Lab
 from domainflow.cli.output import Output
-from domainflow.cli.session import for_lab
+from domainflow.cli.session import aimed_at_lab
 from domainflow.operations import CampaignHandle, Operations
 from domainflow.security.input import load_spec
 from domainflow.store.campaigns import Summary
@@ -55,7 +55,7 @@ def run(  # noqa: PLR0913 - one an option
     """
     wanted = load_spec(spec)
     if lab is not None:
-        wanted = for_lab(wanted)
+        wanted = aimed_at_lab(wanted)
     checked_target(export)
 
     def find(operations: Operations) -> CampaignHandle:

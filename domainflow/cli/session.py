@@ -15,6 +15,7 @@ from domainflow.lab.process import Lab
 from domainflow.operations import Operations
 from domainflow.runtime import Runtime
 from domainflow.security.context import Principal
+from domainflow.security.input import check_identifier
 from domainflow.security.policy import ROLES
 from domainflow.settings import dotenv
 from domainflow.spec import CampaignSpec
@@ -63,7 +64,7 @@ def lab(options: Options, seed: int | None) -> AbstractContextManager[object]:
     return nullcontext() if seed is None else Lab.start(home_of(options), seed)
 
 
-def for_lab(spec: CampaignSpec) -> CampaignSpec:
+def aimed_at_lab(spec: CampaignSpec) -> CampaignSpec:
     """The same campaign against the lab of its home: by words and not by ports, which are new at every start."""
     return replace(
         spec,
@@ -76,4 +77,8 @@ def _principal(options: Options) -> Principal:
     unknown = next((role for role in options.roles if role not in ROLES), None)
     if unknown is not None:
         raise InvalidInput(f"--role: {unknown[:100]!a} is none of {', '.join(ROLES)}")
-    return Principal(id=options.principal, roles=options.roles, tenant=options.tenant)
+    return Principal(
+        id=check_identifier(options.principal, "--principal"),
+        roles=options.roles,
+        tenant=check_identifier(options.tenant, "--tenant"),
+    )

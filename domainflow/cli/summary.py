@@ -42,8 +42,10 @@ def span(seconds: float) -> str:
 
 
 def pace(phase: PhaseView) -> str:
-    """Rate and time to go, as far as they are known: `1 200/s, 14 s to go`."""
-    words = []
+    """Rate and time to go of a phase in progress, as far as they are known: `1 200/s, 14 s to go`."""
+    words: list[str] = []
+    if phase.status is not PhaseStatus.IN_PROGRESS:
+        return ""
     if phase.rate_per_s is not None:
         words.append(f"{number(round(phase.rate_per_s))}/s")
     if phase.eta_s is not None:

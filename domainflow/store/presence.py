@@ -75,9 +75,9 @@ class Presence:
     def leave(self) -> None:
         """Give back all streams, delete the row, disconnect. Raises StoreUnavailable; then the lease runs out."""
         try:
-            connection = self._connection or self._connect()
-            with transaction(connection):
-                leases.unregister(connection, self._runtime)
+            self._connection = self._connection or self._connect()
+            with transaction(self._connection):
+                leases.unregister(self._connection, self._runtime)
         except psycopg.Error as error:
             raise StoreUnavailable(f"cannot say good-bye: {error}") from error
         finally:

@@ -49,6 +49,6 @@ def _unfolded(number: int, data: bytes) -> bytes:
         piece = unfolder.decompress(data, CHUNK_BYTES + 1)  # what would unfold to more is not unfolded
     except zlib.error as error:
         raise _FaultyError(f"chunk {number} is not zlib data") from error
-    if len(piece) > CHUNK_BYTES or not unfolder.eof:
+    if len(piece) > CHUNK_BYTES or not unfolder.eof or unfolder.unused_data:
         raise _FaultyError(f"chunk {number} is not whole")
     return piece

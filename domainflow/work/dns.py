@@ -84,7 +84,7 @@ async def resolve(spec: BatchSpec, names: Sequence[str | None]) -> list[Lookup |
             await ended.wait()
         except asyncio.CancelledError:
             left = 0
-            pass
+            _abandon(found)
             raise
     return found
 

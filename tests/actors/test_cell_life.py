@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kernel import CONTEXT, SOON_S, Gate, Puppet, World, count, world
+from kernel import CONTEXT, SOON_S, Gate, Puppet, World, count, failing, world
 
 from domainflow.actors.cell import Behaviour, Cell
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope, Reply
@@ -182,6 +182,14 @@ def test_a_behaviour_that_is_made_too_late_does_not_take_its_successor_s_place(h
     thread.join(SOON_S)
     assert not made_late.is_set()
     assert cell.ref.ask(lambda me, _: type(me).__name__, CONTEXT) == "Puppet"
+
+
+def test_a_report_that_raises_costs_no_thread(here: World) -> None:
+    broken = Cell(here.environment, "broken", Puppet, report=failing(ValueError("a mistake")))
+    broken.launch()
+    other = here.start(path="other")
+    assert [other.ref.ask(count, CONTEXT) for _ in range(3)] == [1, 2, 3]
+    broken.order(Stop(Exit.SHUTDOWN))
 
 
 def test_of_ten_thousand_asks_racing_stops_none_hangs(here: World) -> None:

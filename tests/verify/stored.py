@@ -39,7 +39,7 @@ EVIDENCE = encode(AuditContext(principal="mallory", roles=(), correlation="-", c
 DNS = DnsPersona(resolvers=("lab",), query_timeout_s=0.3)
 HTTP = HttpPersona(connect_ports="lab", trust="lab", allow_private=True, request_timeout_s=1.0)
 PATTERN = PatternSource(
-    pattern_type=PatternType.PREFIX, variable_length=3, character_set="abcdefgh", constant="x", tld=".com", count=NAMES
+    pattern_type=PatternType.PREFIX, variable_length=4, character_set="abcdefgh", constant="x", tld=".com", count=NAMES
 )
 
 
@@ -65,7 +65,6 @@ def fill(dsn: str, home: Path) -> Ids:
         done = _create(operations, "done")
         operations.campaign(done).start()
         operations.campaign(done).wait(60.0)
-        operations.campaign(done).archive()
     with Runtime.open(dsn, home=home, settings=settings, work=False) as runtime:
         ids = _leave_the_rest(runtime.as_principal(ALICE), done, home)
     store = Postgres(dsn)

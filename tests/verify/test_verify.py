@@ -1,6 +1,6 @@
 """The verifier finds nothing in what real runtimes wrote, and each planted fault once, by its name."""
 
-import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -8,25 +8,27 @@ from typing import Final
 import msgspec
 import pytest
 from conftest import Copy
-from stored import DEAD_RUNTIME, NXDOMAIN, TENANT, Hand, fresh_uuid
+from stored import ALICE, DEAD_RUNTIME, DNS, HTTP, NXDOMAIN, SEED, TENANT, Hand, fresh_uuid
 
-from domainflow import CampaignSpec, Runtime, Settings
+from domainflow import Runtime, Settings
 from domainflow.actors.campaign.actor import RULES, stream_of
 from domainflow.actors.campaign.messages import (
     BatchesAccounted,
     CampaignBegun,
     CampaignCreated,
     CampaignDeleted,
+    CampaignQueued,
     PhaseCompleted,
     PhaseStarted,
 )
 from domainflow.actors.campaign.state import Campaign
 from domainflow.actors.pattern.messages import OffsetsReserved
 from domainflow.actors.rules import encode
-from domainflow.spec import DnsPersona, HttpPersona, Names, ScoringProfile
+from domainflow.lab.process import Lab
+from domainflow.spec import Names, ScoringProfile
 from domainflow.verify import KINDS, Fault, Kind, verify
 from domainflow.verify.tally import Tally
-from domainflow.vocabulary import Mode, Phase
+from domainflow.vocabulary import CampaignStatus, Mode, Phase
 from domainflow.work.vectors import pack
 
 
@@ -132,10 +134,31 @@ AT: Final = " where stream = %s and version = %s"
 ITEM: Final = "update domainflow.work_item set "
 READY: Final = " where id = (select min(id) from domainflow.work_item where campaign = %s and state = 0)"
 BATCH: Final = " where campaign = %s and phase = %s and batch = 0"
+OF_WORDS: Final = " where sha256 in (select sha256 from domainflow.source where kind = 'words')"
 A_HIT: Final = (
     " where campaign = %s and phase = %s and position ="
     " (select min(position) from domainflow.hit where campaign = %s and phase = %s)"
 )
+
+CREATED: Final = CampaignCreated(
+    name="a campaign",
+    description="",
+    principal="alice",
+    mode=Mode.FULL_SEQUENCE,
+    source=Names(sha256="0" * 64, names=20),
+    base=0,
+    count=20,
+    created_at_us=0,
+    batch_size=10,
+    retries=0,
+    window=32,
+    skip=(Phase.DOMAIN_GENERATION,),
+    dns=DNS,
+    http=HTTP,
+    keywords=(),
+    scoring=ScoringProfile(),
+)
+BEGUN: Final = (CampaignQueued(), CampaignBegun())
 
 PLANTS: Final = (
     Plant(
@@ -313,18 +336,6 @@ PLANTS: Final = (
     ),
     Plant(
         Kind.HIT_STRAY,
-        _done,
-        lambda h: h.do(
-            "update domainflow.hit set run = 2" + A_HIT.replace("phase = %s)", "phase = %s)"),
-            h.ids.done,
-            1,
-            h.ids.done,
-            1,
-        ),
-    )
-    if False
-    else Plant(
-        Kind.HIT_STRAY,
         lambda h: f"{_done(h)} dns_validation run 1 position 5000",
         lambda h: h.do(
             "insert into domainflow.hit (campaign, phase, run, position, tenant, body) values (%s, 1, 1, 5000, %s, '')",
@@ -344,11 +355,20 @@ PLANTS: Final = (
     Plant(
         Kind.SOURCE_CORRUPT,
         lambda _: "source/acme/",
-        lambda h: (
-            h.do("update domainflow.source_chunk set data = data || '\\x00' where tenant = %s", "acme")
-            or h.do("update domainflow.source set lines = lines + 1 where kind = %s", "names")
-            or h.do("delete from domainflow.source_chunk where chunk = %s", 0)
-        ),
+        lambda h: h.do("update domainflow.source set lines = lines + 1 where kind = 'words'"),
+        "another number of lines",
+    ),
+    Plant(
+        Kind.SOURCE_CORRUPT,
+        lambda _: "source/acme/",
+        lambda h: h.do("update domainflow.source_chunk set data = %s" + OF_WORDS, zlib.compress(b"other")),
+        "other bytes",
+    ),
+    Plant(
+        Kind.SOURCE_CORRUPT,
+        lambda _: "source/acme/",
+        lambda h: h.do("update domainflow.source_chunk set chunk = 1" + OF_WORDS),
+        "a hole",
     ),
 )
 
@@ -372,4 +392,51 @@ def test_a_planted_fault_is_found_and_named_and_nothing_else_is(copy: Copy, plan
 
 
 def test_every_kind_of_fault_has_a_planted_one() -> None:
-    assert set(KINDS) - {plant.kind for plant in PLANTS} == {Kind.PHASE_INCOMPLETE}  # the next test
+    assert set(KINDS) - {plant.kind for plant in PLANTS} == {Kind.PHASE_INCOMPLETE}  # the next two tests
+
+
+def test_a_phase_completed_before_its_batches_is_named() -> None:
+    tally, state = Tally("campaign/x"), RULES.initial
+    for event in (CREATED, *BEGUN, PhaseStarted(phase=Phase.DNS_VALIDATION, run=1, width=10, batches=2, total=20)):
+        assert list(tally.judge(state, event)) == []
+        state = RULES.evolve(state, event)
+    (fault,) = tally.judge(state, PhaseCompleted(phase=Phase.DNS_VALIDATION))
+    assert fault.kind is Kind.PHASE_INCOMPLETE
+    assert fault.line == (
+        "phase_incomplete campaign/x dns_validation run 1: it was completed with 0 of 2 batches accounted"
+    )
+
+
+def test_a_phase_completed_with_too_few_names_is_named() -> None:
+    tally, state = Tally("campaign/x"), RULES.initial
+    counted = BatchesAccounted(
+        phase=Phase.DNS_VALIDATION, run=1, batches=(1, 0), items=(1, 2), counts=(("NXDOMAIN", 19),)
+    )
+    started = PhaseStarted(phase=Phase.DNS_VALIDATION, run=1, width=10, batches=2, total=20)
+    for event in (CREATED, *BEGUN, started, counted):
+        assert list(tally.judge(state, event)) == []
+        state = RULES.evolve(state, event)
+    (fault,) = tally.judge(state, PhaseCompleted(phase=Phase.DNS_VALIDATION))
+    assert fault == Fault(
+        Kind.PHASE_INCOMPLETE, "campaign/x dns_validation run 1", "it was completed with 19 of 20 names"
+    )
+
+
+def test_a_fault_is_one_line_whatever_the_stored_text_holds() -> None:
+    fault = Fault(Kind.CAMPAIGN_ROW_DIFFERS, "campaign/x", "its name is \n\r two\tlines")
+    assert fault.line == "campaign_row_differs campaign/x: its name is two lines"
+
+
+def test_a_live_runtime_raises_no_false_alarm(copy: Copy) -> None:
+    settings = Settings(workers=1, most_active=20, tick_s=0.01)
+    rounds = 0
+    with (
+        Lab.start(copy.home, SEED, faults=False),
+        Runtime.open(copy.store.dsn, home=copy.home, settings=settings) as runtime,
+    ):
+        campaign = runtime.as_principal(ALICE).campaign(copy.hand.ids.running)
+        while campaign.view().status is CampaignStatus.RUNNING:
+            assert [fault.line for fault in verify(copy.store)] == []
+            rounds += 1
+        assert campaign.view().status is CampaignStatus.COMPLETED
+    assert rounds > 3

@@ -136,7 +136,12 @@ def _lift(state: Campaign, holder: str) -> Events:
     lifted = HolderLifted(holder=holder)
     if state.holders != (holder,):
         return (lifted,)
-    return (lifted, CampaignResumed() if state.status is S.PAUSING else CampaignQueued())
+    if state.status is not S.PAUSING:
+        return (lifted, CampaignQueued())
+    resumed = CampaignResumed()
+    after = evolve(evolve(state, lifted), resumed)
+    # Its phase may have been completed before the pause took hold, and nobody else starts the next one.
+    return (lifted, resumed, *(_advance(after) if current(after) is None else ()))
 
 
 def _retry(state: Campaign) -> Events:

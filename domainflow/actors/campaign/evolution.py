@@ -36,7 +36,7 @@ from domainflow.actors.campaign.progress import account
 from domainflow.actors.campaign.state import Campaign, PhaseState, current
 from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Phase, PhaseStatus
 
-FOLD_VERSION: Final = 1  # raise it when `evolve` or the state changes: snapshots of another one are rebuilt
+FOLD_VERSION: Final = 2  # raise it when `evolve` or the state changes: snapshots of another one are rebuilt
 
 S = CampaignStatus
 Events: TypeAlias = tuple[CampaignEvent, ...]
@@ -84,7 +84,7 @@ def evolve(state: Campaign, event: CampaignEvent) -> Campaign:
         case HolderLifted(holder=holder):
             return replace(state, holders=tuple(h for h in state.holders if h != holder))
         case CampaignPaused():
-            return _with_current(state, PhaseStatus.PAUSED)
+            return _paused(state)
         case CampaignFailed(reason=reason) | CampaignCancelled(reason=reason):
             return replace(state, reason=reason)
         case PhaseConfigured():
@@ -98,7 +98,8 @@ def evolve(state: Campaign, event: CampaignEvent) -> Campaign:
         case PhaseCompleted(phase=phase):
             return _with(state, phase, status=PhaseStatus.COMPLETED)
         case PhaseSkipped(phase=phase):
-            return _with(state, phase, status=PhaseStatus.SKIPPED)
+            requested = None if state.requested is phase else state.requested
+            return _with(replace(state, requested=requested), phase, status=PhaseStatus.SKIPPED)
         case PhaseFailed(phase=phase, reason=reason):
             return _with(state, phase, status=PhaseStatus.FAILED, reason=reason)
         case BatchesAccounted(phase=phase):
@@ -119,6 +120,13 @@ def _with(state: Campaign, phase: Phase, *, status: PhaseStatus, reason: str = "
 def _with_current(state: Campaign, status: PhaseStatus) -> Campaign:
     phase = current(state)
     return state if phase is None else _with(state, phase, status=status)
+
+
+def _paused(state: Campaign) -> Campaign:
+    """A phase that has failed stays so: it is the retry that it waits for."""
+    phase = current(state)
+    failed = phase is not None and state.phase(phase).status is PhaseStatus.FAILED
+    return state if failed else _with_current(state, PhaseStatus.PAUSED)
 
 
 def _evolve_life(state: Campaign, event: CampaignEvent) -> Campaign:

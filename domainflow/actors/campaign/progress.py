@@ -47,7 +47,7 @@ def react(state: Campaign, event: CampaignEvent) -> tuple[Effect, ...]:
             return (Account(items), *_open(state, phase, before))
         case PauseRequested() | CampaignFailed():
             return (Shift(Ledger.PARK),)
-        case CampaignResumed() | CampaignBegun():
+        case CampaignResumed() | CampaignBegun() if current(state) is not None:
             return (Shift(Ledger.UNPARK), Tell(CLAIMER, Wake()))
         case CampaignQueued() if _has_failed_phase(state):
             return (Shift(Ledger.REVIVE), Tell(ADMISSION, Wake()))

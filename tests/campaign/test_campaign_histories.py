@@ -1,0 +1,246 @@
+"""Laws that hold after whatever a campaign was told, in whatever order; with a ledger that does what it is told."""
+
+from typing import Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, composite
+from msgspec.structs import replace
+from story import CREATED, of
+
+from domainflow.actors.campaign.actor import RULES
+from domainflow.actors.campaign.core import decide
+from domainflow.actors.campaign.evolution import LEGAL_MOVES
+from domainflow.actors.campaign.messages import (
+    AccountBatches,
+    BeginCampaign,
+    CampaignMessage,
+    CancelCampaign,
+    ConfigurePhase,
+    DeleteCampaign,
+    DoneBatch,
+    ObserveLedger,
+    PauseCampaign,
+    PhaseConfig,
+    RerunPhase,
+    ResumeCampaign,
+    RetryCampaign,
+    SkipPhase,
+    StartCampaign,
+    StartPhase,
+)
+from domainflow.actors.campaign.state import Campaign, current, opened, upcoming
+from domainflow.actors.draft import Draft, Stream
+from domainflow.errors import Rejected
+from domainflow.store.port import Ledger, OpenItem
+from domainflow.vocabulary import PHASES, CampaignStatus, Mode, Phase, PhaseStatus
+
+STREAM: Final = Stream("campaign/00000000-0000-7000-8000-000000000001")
+OUTCOME: Final = ("generated", "resolved", "success", "match")
+UNBEGUN: Final = ("not_started", "ready", "configured")
+# What the domain allows, and one thing more: a late report may complete a phase that is paused.
+PHASE_MOVES: Final = frozenset(
+    {(before, after) for before in UNBEGUN for after in ("configured", "in_progress", "skipped")}
+    | {("in_progress", after) for after in ("paused", "completed", "failed")}
+    | {("paused", "in_progress"), ("paused", "failed"), ("paused", "completed")}
+    | {("completed", "in_progress"), ("failed", "in_progress")}
+)
+
+
+class World:
+    """A campaign and its ledger: every batch that is open, and in which state."""
+
+    def __init__(self, state: Campaign) -> None:
+        self.state = state
+        self.items: dict[int, tuple[OpenItem, str]] = {}
+        self.numbers = 0
+        self.names = dict.fromkeys(PHASES, 0)  # of the current run, as the worker counted them
+
+    def tell(self, message: CampaignMessage) -> None:
+        """As the shell: decide, evolve, and do to the ledger what rides in the commit. A refusal changes nothing."""
+        before = self.state
+        try:
+            events = decide(before, message)
+        except Rejected:
+            return
+        draft = Draft.of(RULES, before, events, stream=STREAM, tenant="acme")
+        assert set(draft.moves) <= LEGAL_MOVES
+        assert isinstance(draft.state, Campaign)
+        self.check_phases(events)
+        self.state = draft.state
+        self.settle(draft)
+        self.check()
+
+    def settle(self, draft: Draft) -> None:
+        for number in draft.accounts:
+            item, state = self.items.pop(number)
+            assert state == "done"
+            self.names[PHASES[item.phase]] += item.stop - item.start
+        match draft.ledger:
+            case Ledger.PARK:
+                self.shift({"ready": "parked"})
+            case Ledger.UNPARK:
+                self.shift({"parked": "ready"})
+            case Ledger.REVIVE:
+                self.shift({"parked": "ready", "dead": "ready"})
+            case Ledger.DROP:
+                self.items.clear()
+            case _:
+                pass
+        for item in draft.opens:
+            assert (item.phase, item.run, item.batch) not in {(i.phase, i.run, i.batch) for i, _ in self.items.values()}
+            self.numbers += 1
+            self.items[self.numbers] = (item, "parked" if item.parked else "ready")
+
+    def shift(self, moves: dict[str, str]) -> None:
+        self.items = {number: (item, moves.get(state, state)) for number, (item, state) in self.items.items()}
+
+    def work(self, before: str, after: str) -> None:
+        """A worker takes or ends the oldest item in a state; it takes nothing while the campaign does not run."""
+        found = next((number for number, (_, state) in self.items.items() if state == before), None)
+        if found is not None and (before != "ready" or self.state.status is CampaignStatus.RUNNING):
+            self.items[found] = (self.items[found][0], after)
+
+    def account(self) -> None:
+        done = [
+            DoneBatch(number, PHASES[i.phase], i.run, i.batch, ((OUTCOME[i.phase], i.stop - i.start),))
+            for number, (i, state) in self.items.items()
+            if state == "done"
+        ]
+        self.tell(AccountBatches(done=tuple(done)))
+
+    def observe(self) -> None:
+        states = [state for _, state in self.items.values()]
+        ready, claimed, done, dead = (states.count(state) for state in ("ready", "claimed", "done", "dead"))
+        self.tell(ObserveLedger(ready=ready, claimed=claimed, done=done, dead=dead))
+
+    # --- the laws
+
+    def check_phases(self, events: tuple[object, ...]) -> None:
+        state = self.state
+        for event in events:
+            after = RULES.evolve(state, event)  # type: ignore[arg-type]  # they were decided just now
+            for was, now in zip(state.phases, after.phases, strict=True):
+                assert was.status is now.status or (was.status, now.status) in PHASE_MOVES
+                if now.run != was.run:
+                    self.names[PHASES[after.phases.index(now)]] = 0
+            state = after
+
+    def check(self) -> None:
+        state = self.state
+        for phase, now in zip(PHASES, state.phases, strict=True):
+            assert now.accounted <= now.batches
+            assert len(now.ahead) <= state.spec.window
+            assert sum(number for _, number in now.counts) == self.names[phase]
+            if now.status is PhaseStatus.COMPLETED:
+                assert now.accounted == now.batches
+        if state.status is CampaignStatus.CANCELLED or state.deleted:
+            assert not self.items
+            return
+        phase_now = current(state)
+        expected = 0 if phase_now is None else self.open_of(phase_now)
+        assert len(self.items) == expected
+        if state.status is CampaignStatus.RUNNING:
+            assert phase_now is not None, "it runs, and nothing will ever happen to it"
+
+    def open_of(self, phase: Phase) -> int:
+        now = self.state.phase(phase)
+        assert opened(now, self.state.spec.window) == min(now.batches, now.accounted + self.state.spec.window)
+        return opened(now, self.state.spec.window) - now.accounted
+
+    def finish(self) -> None:
+        """Do what people and the runtime can do to bring it to its end."""
+        for _ in range(500):
+            if self.state.deleted or self.state.status in {CampaignStatus.CANCELLED, CampaignStatus.COMPLETED}:
+                return
+            for message in (StartCampaign(), RetryCampaign(), BeginCampaign()):
+                self.tell(message)
+            if (phase := upcoming(self.state)) is not None:
+                self.tell(StartPhase(phase=phase))
+            for holder in self.state.holders:
+                self.tell(ResumeCampaign(holder=holder))
+            self.work("ready", "claimed")
+            self.work("claimed", "done")
+            self.account()
+            self.observe()
+        raise AssertionError(f"it never ends: {self.state}, {self.items}")
+
+
+holders = st.sampled_from(["user", "window:night", "system"])
+phases = st.sampled_from(PHASES)
+messages = st.one_of(
+    st.sampled_from([StartCampaign(), BeginCampaign(), BeginCampaign(), RetryCampaign()]),
+    holders.map(lambda holder: PauseCampaign(holder=holder)),
+    holders.map(lambda holder: ResumeCampaign(holder=holder)),
+    phases.map(lambda phase: StartPhase(phase=phase)),
+    phases.map(lambda phase: SkipPhase(phase=phase)),
+    phases.map(lambda phase: RerunPhase(phase=phase)),
+    phases.map(lambda phase: ConfigurePhase(phase=phase, config=PhaseConfig())),
+)
+rare = st.sampled_from([CancelCampaign(), DeleteCampaign()])
+work = st.sampled_from(
+    [("ready", "claimed"), ("ready", "claimed"), ("claimed", "done"), ("claimed", "done"), ("claimed", "ready"), ("claimed", "dead")]
+)
+steps = st.one_of(messages, messages, work, work, st.sampled_from(["account", "account", "observe"]))
+
+
+@composite
+def campaigns(draw: DrawFn) -> Campaign:
+    return of(
+        replace(
+            CREATED,
+            mode=draw(st.sampled_from(Mode)),
+            count=draw(st.integers(1, 60)),
+            batch_size=draw(st.integers(1, 30)),
+            window=draw(st.integers(1, 4)),
+            skip=tuple(draw(st.sets(phases, max_size=2))),
+        )
+    )
+
+
+def act(world: World, step: object) -> None:
+    match step:
+        case "account":
+            world.account()
+        case "observe":
+            world.observe()
+        case (str(before), str(after)):
+            world.work(before, after)
+        case _:
+            world.tell(step)  # type: ignore[arg-type]  # a message
+
+
+@given(campaigns(), st.lists(steps, max_size=60))
+def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(
+    campaign: Campaign, history: list[object]
+) -> None:
+    world = World(campaign)
+    for step in history:
+        act(world, step)
+    world.finish()
+    assert world.state.status is CampaignStatus.COMPLETED
+    assert all(phase.accounted == phase.batches for phase in world.state.phases)
+    assert not world.items
+
+
+@given(campaigns(), st.lists(steps, max_size=30), rare, st.lists(steps, max_size=10))
+def test_after_its_end_for_good_nothing_is_opened_or_accounted(
+    campaign: Campaign, history: list[object], end: CampaignMessage, late: list[object]
+) -> None:
+    world = World(campaign)
+    for step in [*history, end, *late]:
+        act(world, step)
+
+
+@given(campaigns(), st.lists(st.tuples(st.integers(0, 3), messages), max_size=30))
+def test_evolve_never_refuses_what_was_decided_in_another_state(
+    campaign: Campaign, story: list[tuple[int, CampaignMessage]]
+) -> None:
+    states = [campaign]
+    for back, message in story:
+        try:
+            events = decide(states[-1], message)
+        except Rejected:
+            continue
+        elsewhere = states[max(0, len(states) - 1 - back)]
+        states.append(of(*events, state=elsewhere))

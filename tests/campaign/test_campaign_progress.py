@@ -1,0 +1,305 @@
+"""How a campaign's phases follow one another, what is accounted, and what the ledger is told."""
+
+import pytest
+from msgspec.structs import replace
+from story import (
+    ANALYSIS,
+    CREATED,
+    DNS,
+    GENERATED,
+    GENERATING,
+    GENERATION,
+    HTTP,
+    LIVES,
+    RESOLVED,
+    RESOLVING,
+    USER_PAUSE,
+    accounted,
+    heard,
+    of,
+)
+
+from domainflow.actors.campaign.core import decide
+from domainflow.actors.campaign.messages import (
+    AccountBatches,
+    BatchesAccounted,
+    BeginCampaign,
+    CampaignArchived,
+    CampaignBegun,
+    CampaignCancelled,
+    CampaignCompleted,
+    CampaignDeleted,
+    CampaignEvent,
+    CampaignFailed,
+    CampaignPaused,
+    CampaignQueued,
+    CampaignResumed,
+    DoneBatch,
+    HolderAdded,
+    HolderLifted,
+    PauseCampaign,
+    PauseRequested,
+    PhaseCompleted,
+    PhaseFailed,
+    PhaseRequested,
+    PhaseStarted,
+    RerunPhase,
+    ResumeCampaign,
+    SkipPhase,
+    StartPhase,
+)
+from domainflow.actors.campaign.progress import react, resume
+from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.effects import ADMISSION, CLAIMER, Account, Effect, Mark, Open, Shift, Tell, Wake
+from domainflow.errors import CommandRejected
+from domainflow.store.port import CampaignMark, Ledger, OpenItem
+from domainflow.vocabulary import CampaignStatus, Mode, Phase, PhaseStatus
+
+IN_DNS = of(CREATED, *GENERATING, *RESOLVING)
+ALL_RESOLVED = of(RESOLVED[0], state=IN_DNS)
+STEPPING = of(replace(CREATED, mode=Mode.STEP_BY_STEP), *GENERATING)
+STEP_PAUSE = (PauseRequested(holder="step", reason="the next phase waits to be started"), CampaignPaused())
+WAITING = of(*GENERATED, *STEP_PAUSE, state=STEPPING)  # for the DNS phase to be started
+TELL_ADMISSION, TELL_CLAIMER = Tell(ADMISSION, Wake()), Tell(CLAIMER, Wake())
+
+
+def done(batch: int, counts: int = 10, *, phase: Phase = DNS, run: int = 1) -> DoneBatch:
+    return DoneBatch(1000 + batch, phase, run, batch, (("resolved", counts),))
+
+
+def account(*batches: DoneBatch) -> AccountBatches:
+    return AccountBatches(done=batches)
+
+
+def effects(state: Campaign, *events: CampaignEvent) -> tuple[Effect, ...]:
+    """What the last of these events asks for."""
+    return react(of(*events, state=state), events[-1])
+
+
+# --- accounting
+
+
+def test_batches_are_accounted_whatever_order_they_come_in() -> None:
+    (event,) = decide(IN_DNS, account(done(3, 7), done(1, 8)))
+    assert event == BatchesAccounted(phase=DNS, run=1, batches=(1, 3), items=(1001, 1003), counts=(("resolved", 15),))
+    after = of(event, state=IN_DNS).phase(DNS)
+    assert (after.frontier, after.ahead, after.accounted, after.names) == (0, (1, 3), 2, 15)
+    assert of(BatchesAccounted(phase=DNS, run=1, batches=(0,), items=(1,), counts=()), state=of(event, state=IN_DNS)).phase(
+        DNS
+    ).frontier == 2
+
+
+def test_a_batch_that_was_accounted_before_is_ignored() -> None:
+    given = heard(IN_DNS, account(done(0), done(2)))
+    assert decide(given, account(done(0), done(2))) == ()
+    assert decide(given, account(done(0), done(1), done(1)))[0] == BatchesAccounted(
+        phase=DNS, run=1, batches=(1,), items=(1001,), counts=(("resolved", 10),)
+    )
+
+
+@pytest.mark.parametrize("other", [done(1, phase=GENERATION), done(1, phase=HTTP), done(1, run=2)])
+def test_a_batch_of_another_phase_or_run_is_ignored(other: DoneBatch) -> None:
+    assert decide(IN_DNS, account(other)) == ()
+
+
+@pytest.mark.parametrize("status", ["pending", "completed", "cancelled"])
+def test_where_no_phase_is_under_way_nothing_is_accounted(status: str) -> None:
+    assert decide(LIVES[status], account(done(0, phase=GENERATION))) == ()
+
+
+@pytest.mark.parametrize("status", ["pausing", "paused", "failed"])
+def test_what_was_finished_before_a_pause_or_failure_counts_and_the_status_stays(status: str) -> None:
+    after = heard(LIVES[status], account(done(0, 100, phase=GENERATION)))
+    assert after.phase(GENERATION).names == 100
+    assert after.status == status
+
+
+# --- the window of open items
+
+
+def test_a_phase_opens_as_many_batches_as_the_window_holds() -> None:
+    opened, told = effects(of(CREATED, *GENERATING), *RESOLVING)
+    assert opened == Open(tuple(OpenItem(1, 1, n, 10 * n, 10 * n + 10, parked=False) for n in (0, 1, 2, 3)))
+    assert told == TELL_CLAIMER
+
+
+def test_each_accounted_batch_opens_the_next_one() -> None:
+    event = decide(IN_DNS, account(done(2), done(3)))[0]
+    assert effects(IN_DNS, event)[:2] == (
+        Account((1002, 1003)),
+        Open((OpenItem(1, 1, 4, 40, 50, parked=False), OpenItem(1, 1, 5, 50, 60, parked=False))),
+    )
+
+
+def test_while_it_does_not_run_new_batches_are_parked() -> None:
+    event = decide(IN_DNS, account(done(0)))[0]
+    opened = effects(of(USER_PAUSE, state=IN_DNS), event)[1]
+    assert opened == Open((OpenItem(1, 1, 4, 40, 50, parked=True),))
+
+
+def test_the_last_batch_ends_with_the_last_name() -> None:
+    given = of(replace(CREATED, count=95, window=20), *GENERATING)
+    opened = effects(given, *RESOLVING)[0]
+    assert isinstance(opened, Open)
+    assert opened.items[-1] == OpenItem(1, 1, 9, 90, 95, parked=False)
+
+
+# --- one phase after the other
+
+
+def test_the_last_batch_of_a_phase_starts_the_next_phase() -> None:
+    given = of(BatchesAccounted(phase=DNS, run=1, batches=tuple(range(9)), items=(), counts=(("resolved", 40),)), state=IN_DNS)
+    assert decide(given, account(done(9)))[1:] == (
+        PhaseCompleted(phase=DNS),
+        # 50 names resolved out of 100 positions, and a batch of fetches has a fifth of batch_size names.
+        PhaseStarted(phase=HTTP, run=1, width=4, batches=25, total=50),
+    )
+
+
+def test_phases_that_have_nothing_to_do_are_gone_through_at_once() -> None:
+    given = of(accounted(DNS, 9, {"unresolved": 90}), state=IN_DNS)
+    event = DoneBatch(9, DNS, 1, 9, (("unresolved", 10),))
+    assert decide(given, account(event))[1:] == (
+        PhaseCompleted(phase=DNS),
+        PhaseStarted(phase=HTTP, run=1, width=200, batches=0, total=0),
+        PhaseCompleted(phase=HTTP),
+        PhaseStarted(phase=ANALYSIS, run=1, width=1000, batches=0, total=0),
+        PhaseCompleted(phase=ANALYSIS),
+        CampaignCompleted(),
+    )
+
+
+def test_without_dns_every_name_is_fetched() -> None:
+    given = heard(of(CREATED), SkipPhase(phase=DNS))
+    begun = heard(of(CampaignQueued(), state=given), BeginCampaign(), account(done(0, 100, phase=GENERATION)))
+    assert (begun.phase(HTTP).total, begun.phase(HTTP).status) == (100, PhaseStatus.IN_PROGRESS)
+
+
+def test_the_last_phase_completes_the_campaign() -> None:
+    given = heard(of(CREATED), SkipPhase(phase=DNS), SkipPhase(phase=HTTP), SkipPhase(phase=ANALYSIS))
+    begun = heard(of(CampaignQueued(), state=given), BeginCampaign())
+    assert decide(begun, account(done(0, 100, phase=GENERATION)))[1:] == (
+        PhaseCompleted(phase=GENERATION),
+        CampaignCompleted(),
+    )
+
+
+# --- step by step
+
+
+def test_a_completed_step_is_a_pause_held_by_step() -> None:
+    assert decide(STEPPING, account(done(0, 100, phase=GENERATION)))[1:] == (PhaseCompleted(phase=GENERATION), *STEP_PAUSE)
+
+
+def test_the_next_step_is_started_by_its_name() -> None:
+    assert decide(WAITING, StartPhase(phase=DNS)) == (PhaseRequested(phase=DNS), HolderLifted(holder="step"), CampaignQueued())
+    begun = heard(WAITING, StartPhase(phase=DNS), BeginCampaign())
+    assert (begun.status, begun.phase(DNS).status) == (CampaignStatus.RUNNING, PhaseStatus.IN_PROGRESS)
+    with pytest.raises(CommandRejected, match="http_keyword_validation is configured; the next phase is dns_validation"):
+        decide(WAITING, StartPhase(phase=HTTP))
+
+
+def test_a_plain_resume_says_which_phase_to_start() -> None:
+    with pytest.raises(CommandRejected, match="held by step: start phase dns_validation"):
+        decide(WAITING, ResumeCampaign())
+
+
+def test_starting_a_phase_twice_starts_it_once() -> None:
+    assert decide(heard(WAITING, StartPhase(phase=DNS)), StartPhase(phase=DNS)) == ()
+    assert decide(heard(WAITING, StartPhase(phase=DNS), BeginCampaign()), StartPhase(phase=DNS)) == ()
+
+
+def test_a_user_who_holds_it_too_must_let_go_before_the_step_begins() -> None:
+    given = heard(WAITING, PauseCampaign(), StartPhase(phase=DNS))
+    assert given.status is CampaignStatus.PAUSED
+    assert heard(given, ResumeCampaign(), BeginCampaign()).phase(DNS).status is PhaseStatus.IN_PROGRESS
+
+
+def test_a_step_that_ends_while_a_pause_takes_hold_waits_for_both() -> None:
+    given = of(USER_PAUSE, state=STEPPING)
+    assert decide(given, account(done(0, 100, phase=GENERATION)))[1:] == (
+        PhaseCompleted(phase=GENERATION),
+        HolderAdded(holder="step", reason="the next phase waits to be started"),
+    )
+
+
+def test_a_step_that_was_requested_and_then_skipped_does_not_start_the_one_after_it() -> None:
+    given = heard(WAITING, StartPhase(phase=DNS), SkipPhase(phase=DNS))
+    assert decide(given, BeginCampaign()) == (CampaignBegun(), *STEP_PAUSE)
+
+
+def test_a_step_with_nothing_to_do_waits_for_the_next_one() -> None:
+    resolving = heard(WAITING, StartPhase(phase=DNS), BeginCampaign())
+    waiting = of(accounted(DNS, 10, {"unresolved": 100}), PhaseCompleted(phase=DNS), *STEP_PAUSE, state=resolving)
+    assert decide(heard(waiting, StartPhase(phase=HTTP)), BeginCampaign()) == (
+        CampaignBegun(),
+        PhaseStarted(phase=HTTP, run=1, width=200, batches=0, total=0),
+        PhaseCompleted(phase=HTTP),
+        *STEP_PAUSE,
+    )
+
+
+def test_when_every_step_that_was_left_is_skipped_a_resume_completes_the_campaign() -> None:
+    given = heard(WAITING, SkipPhase(phase=DNS), SkipPhase(phase=HTTP), SkipPhase(phase=ANALYSIS))
+    assert decide(given, ResumeCampaign()) == (HolderLifted(holder="step"), CampaignQueued())
+    assert heard(given, ResumeCampaign(), BeginCampaign()).status is CampaignStatus.COMPLETED
+
+
+def test_step_by_step_a_rerun_is_of_one_phase() -> None:
+    given = of(replace(CREATED, mode=Mode.STEP_BY_STEP), state=LIVES["completed"])
+    given = replace(given, phases=LIVES["completed"].phases)
+    begun = heard(given, RerunPhase(phase=DNS), BeginCampaign())
+    assert begun.phase(DNS).run == 2
+    event = DoneBatch(1, DNS, 2, 9, (("resolved", 10),))
+    almost = of(accounted(DNS, 9, {"resolved": 90}, run=2), state=begun)
+    assert decide(almost, account(event))[1:] == (PhaseCompleted(phase=DNS), CampaignCompleted())
+
+
+# --- what the ledger, the read model and the others are told
+
+
+@pytest.mark.parametrize(
+    ("status", "event", "expected"),
+    [
+        ("running", PauseRequested(holder="user", reason=""), (Shift(Ledger.PARK),)),
+        ("running", CampaignFailed(reason=""), (Shift(Ledger.PARK),)),
+        ("pausing", CampaignResumed(), (Shift(Ledger.UNPARK), TELL_CLAIMER)),
+        ("paused", CampaignQueued(), (TELL_ADMISSION,)),
+        ("failed", CampaignQueued(), (Shift(Ledger.REVIVE), TELL_ADMISSION)),
+        ("running", CampaignCancelled(reason=""), (Shift(Ledger.DROP),)),
+        ("paused", CampaignDeleted(), (Shift(Ledger.DROP), Mark(CampaignMark(deleted=True)))),
+        ("completed", CampaignArchived(), (Mark(CampaignMark(business_status="archived")),)),
+        ("pausing", CampaignPaused(), (TELL_ADMISSION,)),
+        ("running", CampaignCompleted(), (TELL_ADMISSION,)),
+        ("running", HolderAdded(holder="user", reason=""), ()),
+        ("running", PhaseFailed(phase=GENERATION, reason=""), ()),
+    ],
+)
+def test_what_follows_from_an_event(status: str, event: CampaignEvent, expected: tuple[Effect, ...]) -> None:
+    assert effects(LIVES[status], event) == expected
+
+
+def test_what_was_parked_is_ready_again_when_the_campaign_begins_to_run() -> None:
+    assert effects(of(CampaignQueued(), state=LIVES["paused"]), CampaignBegun()) == (Shift(Ledger.UNPARK), TELL_CLAIMER)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("pending", ()),
+        ("queued", (TELL_ADMISSION,)),
+        ("running", (TELL_CLAIMER,)),
+        ("pausing", (TELL_CLAIMER,)),
+        ("paused", ()),
+        ("completed", ()),
+        ("failed", ()),
+        ("cancelled", ()),
+    ],
+)
+def test_what_is_said_again_after_a_restart(status: str, expected: tuple[Effect, ...]) -> None:
+    assert resume(LIVES[status]) == expected
+
+
+def test_accounting_does_not_outlive_the_last_batch() -> None:
+    assert ALL_RESOLVED.phase(DNS).accounted == 10
+    assert decide(ALL_RESOLVED, account(*(done(n) for n in range(10)))) == ()
