@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from domainflow.aio import AsyncRuntime
     from domainflow.operations import CampaignHandle, Operations
     from domainflow.runtime import Runtime
     from domainflow.security.context import Principal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__: Final = "0.1.0"
 
 _HOMES: Final = {
+    "AsyncRuntime": "domainflow.aio",
     "CampaignHandle": "domainflow.operations",
     "CampaignSpec": "domainflow.spec",
     "Change": "domainflow.views",
@@ -32,6 +34,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "AsyncRuntime",
     "CampaignHandle",
     "CampaignSpec",
     "Change",

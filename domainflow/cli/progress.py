@@ -52,6 +52,7 @@ class Bars:
             TextColumn("{task.fields[outcomes]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             console=output.console,
             expand=True,
+            auto_refresh=False,  # a view comes four times a second, and nothing moves between two of them
         )
 
     def update(self, view: View) -> None:

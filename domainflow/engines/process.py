@@ -53,7 +53,7 @@ class WorkerProcess:
 
     def free(self, batches: int) -> int:
         """How many more it takes, if it may run `batches` at once."""
-        if not self.ready:
+        if not self.ready or self.alone:
             return 0
         return max(0, batches - len(self.running))
 

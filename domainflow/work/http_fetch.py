@@ -21,10 +21,12 @@ from domainflow.work.http_address import is_public
 from domainflow.work.http_client import CurlClient, FetchFailed, FetchTimedOut, Request, Response
 from domainflow.work.port import LabPorts
 from domainflow.work.rate import TokenBucket
+from domainflow.work.window import Window
 
 Resolve: TypeAlias = Callable[[str], Awaitable[tuple[str, ...]]]
 
 _ADDRESSES: Final = 3  # tried at most a hop
+_DOUBTS: Final = 4  # requests at most, while time-outs may be our own doing
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORT_OF_SCHEME: Final = {"http": 80, "https": 443}
 _URL_CHARS: Final = 2000
@@ -59,7 +61,7 @@ class Fetcher:
     def __init__(self, persona: HttpPersona, lab: LabPorts | None, rate_share: float) -> None:
         """Raises InvalidInput for a header or trust that cannot be used, Unavailable for `lab` without one."""
         self._persona = persona
-        self._slots = asyncio.Semaphore(persona.max_in_flight)
+        self._window = Window(persona.max_in_flight, persona.request_timeout_s)
         self._bucket = TokenBucket(persona.rate_limit_qps * rate_share, persona.rate_limit_burst * rate_share)
         self._ports = _connect_ports(persona, lab)
         self._ca_file = _ca_file(persona.trust, lab)
@@ -116,20 +118,30 @@ class Fetcher:
         return await self._send(client, hop, addresses[-1])
 
     async def _send(self, client: CurlClient, hop: _Hop, address: str) -> Response:
-        async with self._slots:
-            await asyncio.sleep(self._bucket.debit(monotonic()))
-            return await client.get(
-                Request(
-                    url=hop.url,
-                    address=address,
-                    port=self._ports.get(hop.port, hop.port),
-                    user_agent=self._persona.user_agent,
-                    headers=self._headers,
-                    timeout_s=self._persona.request_timeout_s,
-                    body_cap_bytes=self._persona.body_cap_bytes,
-                    ca_file=self._ca_file,
-                )
-            )
+        """One request; a time-out that may be our own doing is tried again. Raises FetchTimedOut or FetchFailed."""
+        request = Request(
+            url=hop.url,
+            address=address,
+            port=self._ports.get(hop.port, hop.port),
+            user_agent=self._persona.user_agent,
+            headers=self._headers,
+            timeout_s=self._persona.request_timeout_s,
+            body_cap_bytes=self._persona.body_cap_bytes,
+            ca_file=self._ca_file,
+        )
+        for _ in range(_DOUBTS):
+            async with self._window:
+                await asyncio.sleep(self._bucket.debit(monotonic()))
+                began_s = monotonic()
+                try:
+                    response = await client.get(request)
+                except FetchTimedOut:
+                    if self._window.timed_out():
+                        continue
+                    raise
+                self._window.answered(monotonic() - began_s)
+                return response
+        raise FetchTimedOut
 
     async def aclose(self) -> None:
         """There is nothing to close: requests belong to their batches."""

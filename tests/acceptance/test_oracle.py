@@ -22,7 +22,7 @@ MAIN_JOB = Path(__file__).parents[2] / "examples" / "main_job.toml"
 def compare_a_campaign(count: int, database: Database, home: Path, timeout_s: float) -> list[str]:
     spec = over_the_lab(load_spec(MAIN_JOB))
     assert isinstance(spec.source, WordsSource)
-    spec = replace(spec, source=replace(spec.source, count=count))
+    spec = replace(spec, source=replace(spec.source, count=count), http=replace(spec.http, request_timeout_s=5.0))
     names = oracle.word_names(spec.source)[:count]
     with beside_a_lab(database.dsn, home) as scene:
         campaign = scene.started(spec)

@@ -1,5 +1,6 @@
 """Laws that hold after whatever a campaign was told, in whatever order; with a ledger that does what it is told."""
 
+import random
 from typing import Final
 
 from hypothesis import given
@@ -14,6 +15,7 @@ from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     BeginCampaign,
+    CampaignEvent,
     CampaignMessage,
     CancelCampaign,
     ConfigurePhase,
@@ -166,22 +168,34 @@ class World:
         raise AssertionError(f"it never ends: {self.state}, {self.items}")
 
 
-holders = st.sampled_from(["user", "window:night", "system"])
-phases = st.sampled_from(PHASES)
-messages = st.one_of(
-    st.sampled_from([StartCampaign(), BeginCampaign(), BeginCampaign(), RetryCampaign()]),
-    holders.map(lambda holder: PauseCampaign(holder=holder)),
-    holders.map(lambda holder: ResumeCampaign(holder=holder)),
-    phases.map(lambda phase: StartPhase(phase=phase)),
-    phases.map(lambda phase: SkipPhase(phase=phase)),
-    phases.map(lambda phase: RerunPhase(phase=phase)),
-    phases.map(lambda phase: ConfigurePhase(phase=phase, config=PhaseConfig())),
+HOLDERS: Final = ("user", "window:night")
+# What may happen next, and how often among the rest: often enough that campaigns come to their last phase.
+STEPS: Final[tuple[tuple[object, int], ...]] = (
+    ("account", 16),
+    ("observe", 16),
+    (("ready", "claimed"), 20),
+    (("claimed", "done"), 20),
+    (("claimed", "ready"), 2),
+    (("claimed", "dead"), 1),
+    (BeginCampaign(), 10),
+    (StartCampaign(), 1),
+    (RetryCampaign(), 3),
+    *((PauseCampaign(holder=holder), 2) for holder in HOLDERS),
+    *((ResumeCampaign(holder=holder), 4) for holder in HOLDERS),
+    *((StartPhase(phase=phase), 2) for phase in PHASES),
+    *((SkipPhase(phase=phase), 1) for phase in PHASES[2:]),
+    *((RerunPhase(phase=phase), 1) for phase in PHASES),
+    (ConfigurePhase(phase=PHASES[3], config=PhaseConfig()), 1),
 )
-rare = st.sampled_from([CancelCampaign(), DeleteCampaign()])
-work = st.sampled_from(
-    [("ready", "claimed"), ("ready", "claimed"), ("claimed", "done"), ("claimed", "done"), ("claimed", "ready"), ("claimed", "dead")]
-)
-steps = st.one_of(messages, messages, work, work, st.sampled_from(["account", "account", "observe"]))
+ENDS: Final = (CancelCampaign(), DeleteCampaign())
+BEGUN: Final = (StartCampaign(), BeginCampaign())
+
+
+def history(seed: int, length: int) -> list[object]:
+    """Steps drawn by chance: lists that hypothesis draws are too short to get anywhere."""
+    chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    steps, weights = zip(*STEPS, strict=True)
+    return [*BEGUN, *chance.choices(steps, weights, k=length)]
 
 
 @composite
@@ -190,10 +204,10 @@ def campaigns(draw: DrawFn) -> Campaign:
         replace(
             CREATED,
             mode=draw(st.sampled_from(Mode)),
-            count=draw(st.integers(1, 60)),
-            batch_size=draw(st.integers(1, 30)),
+            count=draw(st.integers(1, 40)),
+            batch_size=draw(st.integers(1, 20)),
             window=draw(st.integers(1, 4)),
-            skip=tuple(draw(st.sets(phases, max_size=2))),
+            skip=tuple(draw(st.sets(st.sampled_from(PHASES), max_size=2))),
         )
     )
 
@@ -210,12 +224,10 @@ def act(world: World, step: object) -> None:
             world.tell(step)  # type: ignore[arg-type]  # a message
 
 
-@given(campaigns(), st.lists(steps, max_size=60))
-def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(
-    campaign: Campaign, history: list[object]
-) -> None:
+@given(campaigns(), st.integers(0))
+def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(campaign: Campaign, seed: int) -> None:
     world = World(campaign)
-    for step in history:
+    for step in history(seed, 150):
         act(world, step)
     world.finish()
     assert world.state.status is CampaignStatus.COMPLETED
@@ -223,24 +235,28 @@ def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(
     assert not world.items
 
 
-@given(campaigns(), st.lists(steps, max_size=30), rare, st.lists(steps, max_size=10))
+@given(campaigns(), st.integers(0), st.integers(0, 100), st.sampled_from(ENDS))
 def test_after_its_end_for_good_nothing_is_opened_or_accounted(
-    campaign: Campaign, history: list[object], end: CampaignMessage, late: list[object]
+    campaign: Campaign, seed: int, steps: int, end: CampaignMessage
 ) -> None:
     world = World(campaign)
-    for step in [*history, end, *late]:
+    for step in [*history(seed, steps), end, *history(seed + 1, 10)]:
         act(world, step)
 
 
-@given(campaigns(), st.lists(st.tuples(st.integers(0, 3), messages), max_size=30))
-def test_evolve_never_refuses_what_was_decided_in_another_state(
-    campaign: Campaign, story: list[tuple[int, CampaignMessage]]
-) -> None:
-    states = [campaign]
-    for back, message in story:
-        try:
-            events = decide(states[-1], message)
-        except Rejected:
-            continue
-        elsewhere = states[max(0, len(states) - 1 - back)]
-        states.append(of(*events, state=elsewhere))
+@given(campaigns(), st.integers(0))
+def test_evolve_never_refuses_what_was_decided_in_another_state(campaign: Campaign, seed: int) -> None:
+    world = World(campaign)
+    stray = campaign
+    for step in history(seed, 60):
+        before = world.state
+        act(world, step)
+        if isinstance(step, CancelCampaign | PauseCampaign | ResumeCampaign | StartPhase | SkipPhase | RerunPhase):
+            stray = of(*decided(before, step), state=stray)
+
+
+def decided(state: Campaign, message: CampaignMessage) -> tuple[CampaignEvent, ...]:
+    try:
+        return decide(state, message)
+    except Rejected:
+        return ()

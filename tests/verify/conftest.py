@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from stored import Hand, Ids, fill, hand
+from stored import Hand, Ids, fill, hand, opened
 
 from domainflow.store import migrate
 from domainflow.store.embedded import EmbeddedServer
@@ -51,7 +51,7 @@ def copy(server: EmbeddedServer, filled: Filled) -> Iterator[Copy]:
     name = f"verify_copy_{next(_numbers)}"
     with psycopg.connect(server.dsn("domainflow"), autocommit=True) as connection:
         connection.execute(f"create database {name} template {FILLED}")
-        store = Postgres(server.dsn("domainflow_app", name), data_connections=1, upkeep_connections=1)
+        store = opened(server.dsn("domainflow_app", name))
         with hand(server.dsn("domainflow", name), filled.ids) as writer:
             yield Copy(store, writer, filled.home)
         store.close()

@@ -31,7 +31,7 @@ from domainflow.work.vectors import pack
 SEED = 11
 NAMES = 200
 TENANT = "acme"
-ALICE = Principal(id="alice", roles=("operator",), tenant=TENANT)
+ALICE = Principal(id="alice", roles=("admin",), tenant=TENANT)
 DEAD_RUNTIME = "00000000-0000-4000-8000-00000000dead"
 NXDOMAIN = 2  # in DNS_CODES
 EVIDENCE = encode(AuditContext(principal="mallory", roles=(), correlation="-", command="-", decision="-"))
@@ -55,6 +55,11 @@ class Ids:
     deleted: str
 
 
+def opened(dsn: str) -> Postgres:
+    """A store without a runtime."""
+    return Postgres(lambda: dsn, revive=lambda: None, connections=1)
+
+
 def fill(dsn: str, home: Path) -> Ids:
     """Fill a migrated database."""
     settings = Settings(workers=1, most_active=20, tick_s=0.02)
@@ -67,7 +72,7 @@ def fill(dsn: str, home: Path) -> Ids:
         operations.campaign(done).wait(60.0)
     with Runtime.open(dsn, home=home, settings=settings, work=False) as runtime:
         ids = _leave_the_rest(runtime.as_principal(ALICE), done, home)
-    store = Postgres(dsn)
+    store = opened(dsn)
     _work_a_little(store)
     _picture(store, ids.done)
     store.close()

@@ -53,7 +53,8 @@ def silent_port() -> socket.socket:
 
 
 def persona(*resolvers: str, **changes: object) -> DnsPersona:
-    return DnsPersona(resolvers=resolvers, query_timeout_s=FAST_S, **changes)  # type: ignore[arg-type]  # by name
+    fixed = {"resolvers": resolvers, "query_timeout_s": FAST_S}
+    return DnsPersona(**fixed | changes)  # type: ignore[arg-type]  # by name
 
 
 def test_every_name_of_the_lab_comes_out_as_the_lab_says(tmp_path: Path, lab: Lab, world: World) -> None:
@@ -179,13 +180,35 @@ def test_neither_forged_nor_late_answers_are_taken(tmp_path: Path) -> None:
     against(script, scene)
 
 
+def test_an_id_is_not_used_again_while_a_late_answer_to_it_may_come(tmp_path: Path) -> None:
+    async def scene(notation: str, queries: list[Query]) -> None:
+        asked = persona(notation, retries=0, query_timeout_s=0.05)
+        slow = batch(tmp_path, [f"silent{i}.test" for i in range(300)], dns=asked)
+        assert outcomes(slow, await dns.run(slow)) == ["TIMEOUT"] * 300
+        fast = batch(tmp_path, [f"n{i}.test" for i in range(4000)], dns=asked)  # by chance 36 would meet an old id
+        await dns.run(fast)
+        late = {(query.port, query.ident) for query in queries if query.name.startswith("silent")}
+        assert not late & {(query.port, query.ident) for query in queries if query.name.startswith("n")}
+
+    against(lambda query: [] if query.name.startswith("silent") else [query.says(NXDOMAIN)], scene)
+
+
+def test_a_name_whose_aaaa_does_not_exist_does_not_exist_whatever_became_of_its_a(tmp_path: Path) -> None:
+    async def scene(notation: str, _: list[Query]) -> None:
+        spec = batch(tmp_path, ["a.test"], dns=persona(notation, retries=0))
+        assert outcomes(spec, await dns.run(spec)) == ["NXDOMAIN"]
+
+    against(lambda query: [query.says(SERVFAIL if query.rrtype == 1 else NXDOMAIN)], scene)
+
+
 def test_never_more_in_flight_than_the_persona_allows_over_all_batches(tmp_path: Path) -> None:
     async def scene(notation: str, queries: list[Query]) -> None:
-        asked = persona(notation, max_in_flight=7, retries=0)
-        specs = [batch(tmp_path, [f"{lane}{i}.test" for i in range(14)], dns=asked) for lane in "ab"]
-        await asyncio.gather(*(dns.run(spec) for spec in specs))
-        # None is answered, so the eighth query after any other waits for that one's time-out.
-        times_s = [query.at_s for query in queries]
+        async with resolver(lambda _query: []) as other:
+            asked = persona(notation, other.notation, max_in_flight=7, retries=0)
+            specs = [batch(tmp_path, [f"{lane}{i}.test" for i in range(14)], dns=asked) for lane in "ab"]
+            await asyncio.gather(*(dns.run(spec) for spec in specs))
+        # None is answered, so the seventh query after any other waits for that one's time-out.
+        times_s = sorted(query.at_s for query in (*queries, *other.queries))
         assert len(times_s) == 56
         assert min(later - earlier for earlier, later in zip(times_s, times_s[7:], strict=False)) > FAST_S / 2
 

@@ -14,7 +14,8 @@ REFUSED = 5
 class Query:
     """A question as a resolver got it."""
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: bytes, port: int) -> None:
+        self.port = port  # that it came from
         self.at_s = monotonic()
         self.ident = message[:2]
         self.asked = message[12:]
@@ -53,7 +54,7 @@ class Resolver(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        query = Query(data)
+        query = Query(data, addr[1])
         self.queries.append(query)
         for message in self._script(query):
             self.transport.sendto(message, addr)

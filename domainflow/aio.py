@@ -1,0 +1,296 @@
+"""The twin of `Runtime` and `Operations` for hosts that live in an event loop: the same methods, awaited.
+
+Calls that wait for Postgres or an actor run on a few threads of their own, so the loop never does. Nothing is decided
+here, and no state is kept: what a method does, takes and raises is said where its twin stands.
+
+**Cancelling an await does not cancel what was asked for.** A command that was sent is carried out and recorded all the
+same; only its answer is lost. Ask again with the same `idempotency_key` to hear it.
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
+
+from domainflow.actors.system import STOP_S
+from domainflow.errors import AskTimeout, Unavailable
+from domainflow.operations import CREATE_S, LOOK_AGAIN_S, CampaignHandle, Operations
+from domainflow.runtime import Runtime
+from domainflow.security.context import Principal
+from domainflow.settings import Settings
+from domainflow.spec import CampaignSpec
+from domainflow.views import Change, View
+
+THREADS: Final = 8  # twice the connections that they compete for
+PAGE: Final = 500  # changes fetched at once
+CALLS: Final = "domainflow-aio"
+LIFE: Final = "domainflow-aio-life"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Twin = TypeVar("Twin", Operations, CampaignHandle)
+
+
+class _Caller:
+    """Runs blocking calls on threads of its own, for one loop."""
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(THREADS, CALLS)
+
+    async def call(self, function: Callable[[], R]) -> R:
+        """Return what `function` returns. Cancelled, it is let finish."""
+        try:
+            called = self.threads.submit(function)
+        except RuntimeError as error:  # the pool takes no more after its shutdown
+            raise Unavailable("this runtime is closed; nothing was done") from error
+        return called.result()
+
+
+class _Awaited:
+    """What has a blocking twin and a way to call it."""
+
+    def __init__(self, caller: _Caller, twin: Operations | CampaignHandle) -> None:
+        self._caller = caller
+        self._blocking = twin
+
+
+def _awaited(
+    method: Callable[Concatenate[Twin, P], R],
+) -> Callable[Concatenate[_Awaited, P], Coroutine[object, None, R]]:
+    """Return a method of the blocking twin as a coroutine; signature and docstring are its own."""
+
+    @functools.wraps(method)
+    async def call(self: _Awaited, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._caller.call(functools.partial(method, self._blocking, *args, **kwargs))  # type: ignore[arg-type]  # each class below takes methods of one twin
+
+    return call
+
+
+class AsyncCampaignHandle(_Awaited):
+    """One campaign in one principal's name; `CampaignHandle` says what each method does."""
+
+    def __init__(self, caller: _Caller, handle: CampaignHandle) -> None:
+        """Use `AsyncOperations.campaign` or `create_campaign`."""
+        super().__init__(caller, handle)
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """Its uuid."""
+        return self._handle.id
+
+    start = _awaited(CampaignHandle.start)
+    pause = _awaited(CampaignHandle.pause)
+    resume = _awaited(CampaignHandle.resume)
+    cancel = _awaited(CampaignHandle.cancel)
+    retry = _awaited(CampaignHandle.retry)
+    archive = _awaited(CampaignHandle.archive)
+    delete = _awaited(CampaignHandle.delete)
+    configure_phase = _awaited(CampaignHandle.configure_phase)
+    start_phase = _awaited(CampaignHandle.start_phase)
+    skip_phase = _awaited(CampaignHandle.skip_phase)
+    rerun_phase = _awaited(CampaignHandle.rerun_phase)
+    view = _awaited(CampaignHandle.view)
+
+    async def watch(self, after: int = 0, timeout_s: float | None = None) -> AsyncIterator[Change]:
+        """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.
+
+        Holds no thread between two looks. Raises AskTimeout when nothing happens for `timeout_s`.
+        """
+        quiet_since_s = time.monotonic()
+        while True:
+            page, ended = await self._caller.call(functools.partial(_page, self._handle, after))
+            for change in page:
+                yield change
+                after, quiet_since_s = change.version, time.monotonic()
+            if ended:
+                return
+            if timeout_s is not None and time.monotonic() - quiet_since_s > timeout_s:
+                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s")
+            if not page:
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def wait(self, timeout_s: float = 600.0) -> View:
+        """Return the view once it is completed, failed, cancelled or paused. Raises AskTimeout.
+
+        Holds no thread between two looks.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return await self._caller.call(functools.partial(self._handle.wait, timeout_s=0.0))
+            except AskTimeout as error:
+                if time.monotonic() > deadline_s:
+                    raise AskTimeout(f"campaign {self.id} has not come to rest within {timeout_s} s") from error
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+
+class AsyncOperations(_Awaited):
+    """What one principal may ask of a runtime; `Operations` says what each method does."""
+
+    def __init__(self, caller: _Caller, operations: Operations) -> None:
+        """Use `AsyncRuntime.as_principal`."""
+        super().__init__(caller, operations)
+        self._operations = operations
+
+    @property
+    def principal(self) -> Principal:
+        """In whose name."""
+        return self._operations.principal
+
+    campaigns = _awaited(Operations.campaigns)
+
+    async def create_campaign(
+        self, spec: CampaignSpec, *, idempotency_key: str = "", timeout_s: float = CREATE_S
+    ) -> AsyncCampaignHandle:
+        """Create a campaign and reserve its names, in one commit. Cancelled, it may have been created all the same."""
+        create = functools.partial(
+            self._operations.create_campaign, spec, idempotency_key=idempotency_key, timeout_s=timeout_s
+        )
+        return AsyncCampaignHandle(self._caller, await self._caller.call(create))
+
+    async def campaign(self, id_: str) -> AsyncCampaignHandle:
+        """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
+        find = functools.partial(self._operations.campaign, id_)
+        return AsyncCampaignHandle(self._caller, await self._caller.call(find))
+
+
+class AsyncRuntime:
+    """A running DomainFlow for one event loop. `close` it, or use it in `async with`."""
+
+    def __init__(self, runtime: Runtime, life: ThreadPoolExecutor) -> None:
+        """Use `AsyncRuntime.open`."""
+        self._runtime = runtime
+        self._life = life
+        self._caller = _Caller()
+
+    @classmethod
+    def open(  # noqa: PLR0913 - those of `Runtime.open`
+        cls,
+        dsn: str | None = None,
+        *,
+        admin_dsn: str | None = None,
+        home: Path | None = None,
+        settings: Settings | None = None,
+        campaigns: bool = True,
+        work: bool = True,
+    ) -> "Opening":
+        """Open a runtime: `await` it, or enter it with `async with`. `Runtime.open` says what is taken and raised.
+
+        Cancelled, the runtime is closed as soon as it is open.
+        """
+        return Opening(
+            functools.partial(
+                Runtime.open,
+                dsn,
+                admin_dsn=admin_dsn,
+                home=home,
+                settings=settings,
+                campaigns=campaigns,
+                work=work,
+            )
+        )
+
+    @property
+    def blocking(self) -> Runtime:
+        """The twin, for what only threads may do, such as `domainflow.export`."""
+        return self._runtime
+
+    @property
+    def id(self) -> str:
+        """The uuid of this incarnation."""
+        return self._runtime.id
+
+    @property
+    def home(self) -> Path:
+        """The folder of server, lab and caches."""
+        return self._runtime.home
+
+    @property
+    def kind(self) -> str:
+        """Where Postgres is: "external", or which embedded one."""
+        return self._runtime.kind
+
+    def tree(self) -> list[tuple[str, str, int]]:
+        """Return (path, status, messages waiting) of every actor, parents first. Reads memory only."""
+        return self._runtime.tree()
+
+    def as_principal(self, principal: Principal) -> AsyncOperations:
+        """Return everything that can be asked for, in somebody's name. Raises InvalidInput: not a name."""
+        return AsyncOperations(self._caller, self._runtime.as_principal(principal))
+
+    async def close(self, timeout_s: float = STOP_S) -> None:
+        """Stop the actors and leave; a second call does nothing. Cancelled, it goes on closing."""
+        self._caller.threads.shutdown(wait=False)
+        try:
+            # Not on the threads of the calls: they may all be waiting for what only the close will answer.
+            closing = self._life.submit(self._runtime.close, timeout_s)
+        except RuntimeError:  # it takes no more since the first close
+            return
+        self._life.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(closing))
+
+    async def __aenter__(self) -> Self:
+        """Nothing more is needed."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+
+class Opening:
+    """A runtime that is about to be opened."""
+
+    def __init__(self, open_: Callable[[], Runtime]) -> None:
+        """Use `AsyncRuntime.open`."""
+        self._open = open_
+        self._opened: AsyncRuntime | None = None
+
+    def __await__(self) -> Generator[object, None, AsyncRuntime]:
+        """Open it."""
+        return self._run().__await__()
+
+    async def __aenter__(self) -> AsyncRuntime:
+        """Open it."""
+        self._opened = await self
+        return self._opened
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def _run(self) -> AsyncRuntime:
+        life = ThreadPoolExecutor(1, LIFE)
+        opening = life.submit(self._open)
+        try:
+            return AsyncRuntime(await asyncio.shield(asyncio.wrap_future(opening)), life)
+        except BaseException:
+            life.submit(_close_opened, opening)  # behind it on the same thread, so it has ended by then
+            life.shutdown(wait=False)
+            raise
+
+
+def _close_opened(opening: "Future[Runtime]") -> None:
+    if opening.exception() is None:
+        opening.result().close()
+
+
+def _page(handle: CampaignHandle, after: int) -> tuple[list[Change], bool]:
+    """Return up to PAGE changes that are there already, and whether the campaign ended with them."""
+    page: list[Change] = []
+    try:
+        page.extend(islice(handle.watch(after, timeout_s=0.0), PAGE))
+    except AskTimeout:
+        return page, False
+    return page, len(page) < PAGE
