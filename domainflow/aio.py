@@ -48,7 +48,7 @@ class _Caller:
             called = self.threads.submit(function)
         except RuntimeError as error:  # the pool takes no more after its shutdown
             raise Unavailable("this runtime is closed; nothing was done") from error
-        return called.result()
+        return await asyncio.shield(asyncio.wrap_future(called))
 
 
 class _Awaited:
@@ -96,6 +96,7 @@ class AsyncCampaignHandle(_Awaited):
     skip_phase = _awaited(CampaignHandle.skip_phase)
     rerun_phase = _awaited(CampaignHandle.rerun_phase)
     view = _awaited(CampaignHandle.view)
+    source = _awaited(CampaignHandle.source)
 
     async def watch(self, after: int = 0, timeout_s: float | None = None) -> AsyncIterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.

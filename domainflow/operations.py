@@ -38,9 +38,10 @@ from domainflow.ids import new_id
 from domainflow.security import gate
 from domainflow.security.context import Context, Principal
 from domainflow.security.input import checked_spec
-from domainflow.spec import CampaignSpec, KeywordRule, PatternSource, Source
+from domainflow.spec import CampaignSpec, KeywordRule, Pattern, PatternSource, Source
 from domainflow.store import campaigns, leases, sources, streams
 from domainflow.store.campaigns import Summary
+from domainflow.store.sources import StoredSource
 from domainflow.tree import Parts
 from domainflow.views import RECENT, Change, View, change, view
 from domainflow.vocabulary import CampaignStatus, Phase
@@ -221,6 +222,14 @@ class CampaignHandle:
             owner = leases.owner(connection, self.stream)
         held_by = owner[1] if owner and owner[2] else None
         return view(summary, rules.fold(loaded), recent, version=loaded.version, held_by=held_by)
+
+    def source(self) -> StoredSource | None:
+        """Return what its list of words or names came to, lines left out by reason; None: a pattern. Raises NotFound."""
+        summary = self._summary()
+        rules = campaign.RULES
+        with self._parts.store.tenants(summary.tenant) as connection:
+            source = rules.fold(streams.load(connection, self.stream, fold_version=rules.fold_version)).spec.source
+            return None if isinstance(source, Pattern) else sources.find(connection, summary.tenant, source.sha256)
 
     def watch(self, after: int = 0, timeout_s: float | None = None) -> Iterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.

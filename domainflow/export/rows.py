@@ -9,14 +9,13 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
 from domainflow.actors.campaign.actor import RULES, stream_of
 from domainflow.actors.campaign.state import Campaign
 from domainflow.errors import NotFound
 from domainflow.spec import Pattern
 from domainflow.store import export_sql, results
+from domainflow.store.export_sql import Reading
 from domainflow.store.postgres import Postgres
 from domainflow.vocabulary import (
     OUTCOME_OF,
@@ -187,7 +186,7 @@ class _Part:
         self.width = now.width
         self.skipped = now.status is PhaseStatus.SKIPPED
 
-    def hits(self, connection: Connection[TupleRow], start: int, stop: int, type_: type[KeptT]) -> dict[int, KeptT]:
+    def hits(self, connection: Reading, start: int, stop: int, type_: type[KeptT]) -> dict[int, KeptT]:
         """What was kept of [start, stop), by position."""
         if self.run.run == 0:
             return {}
@@ -204,7 +203,7 @@ class _Codes:
         self._dns = dns
         self._kept: tuple[int, int, list[int]] = (0, 0, [])  # start, stop, codes
 
-    def of(self, connection: Connection[TupleRow], start: int, stop: int) -> list[int]:
+    def of(self, connection: Reading, start: int, stop: int) -> list[int]:
         """The codes of [start, stop); 0, pending, where there is no result."""
         codes = [0] * (stop - start)
         if self._dns.run.run == 0:

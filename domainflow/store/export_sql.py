@@ -3,13 +3,15 @@
 Reads only, in a transaction of the campaign's tenant.
 """
 
-from typing import Final, LiteralString
+from typing import Final, LiteralString, TypeAlias
 
 from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.store.results import Run
+
+Reading: TypeAlias = Connection[TupleRow]  # a transaction of the tenant; above this floor it is only passed on
 
 VECTORS: Final[LiteralString] = """
 select batch, start, stop, outcomes from domainflow.batch
@@ -26,7 +28,7 @@ class Vector(Struct, frozen=True):
     outcomes: bytes
 
 
-def vectors(connection: Connection[TupleRow], run: Run, first: int, end: int) -> list[Vector]:
+def vectors(connection: Reading, run: Run, first: int, end: int) -> list[Vector]:
     """Return the vectors of the batches [first, end) that are done, in order."""
     rows = connection.execute(VECTORS, (run.campaign, run.phase, run.run, first, end)).fetchall()
     return [Vector(*row) for row in rows]

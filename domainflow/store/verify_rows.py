@@ -4,13 +4,15 @@ Reads only, in the transaction that `verify_sql.instant` opened. What is wrong w
 """
 
 from collections.abc import Iterator
-from typing import Final, LiteralString
+from typing import Final, LiteralString, TypeAlias
 
 from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.store.port import Recorded
+
+Instant: TypeAlias = Connection[TupleRow]  # what `verify_sql.instant` opened; above this floor it is only passed on
 
 PAGE: Final = 500  # rows; a keyword list makes an event of 1 MB, so not more
 SLIM_PAGE: Final = 5000  # of rows below 100 bytes
@@ -135,7 +137,7 @@ class SourceRow(Struct, frozen=True):
     lines: int
 
 
-def streams(connection: Connection[TupleRow], prefix: str) -> Iterator[StreamRow]:
+def streams(connection: Instant, prefix: str) -> Iterator[StreamRow]:
     """Yield the streams whose names begin with `prefix`, in one fixed order."""
     after = prefix
     while rows := connection.execute(STREAMS, (prefix + "%", after, STREAM_PAGE)).fetchall():
@@ -143,7 +145,7 @@ def streams(connection: Connection[TupleRow], prefix: str) -> Iterator[StreamRow
         after = rows[-1][0]
 
 
-def events(connection: Connection[TupleRow], stream: str, *, page: int = PAGE) -> Iterator[Recorded]:
+def events(connection: Instant, stream: str, *, page: int = PAGE) -> Iterator[Recorded]:
     """Yield all events of a stream, in order."""
     after = 0
     while rows := connection.execute(EVENTS, (stream, after, page)).fetchall():
@@ -151,29 +153,29 @@ def events(connection: Connection[TupleRow], stream: str, *, page: int = PAGE) -
         after = rows[-1][1]
 
 
-def first_event(connection: Connection[TupleRow], stream: str) -> Recorded | None:
+def first_event(connection: Instant, stream: str) -> Recorded | None:
     """Return a stream's first event; None: there is no such stream."""
     return next(events(connection, stream, page=1), None)
 
 
-def stream_exists(connection: Connection[TupleRow], stream: str) -> bool:
+def stream_exists(connection: Instant, stream: str) -> bool:
     """Whether a stream has a head."""
     return connection.execute(STREAM_EXISTS, (stream,)).fetchone() is not None
 
 
-def campaign_row(connection: Connection[TupleRow], campaign: str) -> CampaignRow | None:
+def campaign_row(connection: Instant, campaign: str) -> CampaignRow | None:
     """Return a campaign's row; None: it has none."""
     row = connection.execute(CAMPAIGN_ROW, (campaign,)).fetchone()
     return CampaignRow(*row) if row else None
 
 
-def campaigns_of_source(connection: Connection[TupleRow], tenant: str, stream: str) -> int:
+def campaigns_of_source(connection: Instant, tenant: str, stream: str) -> int:
     """Return how many campaign rows name a source's stream."""
     row = connection.execute(OF_SOURCE, (tenant, stream)).fetchone()
     return int(row[0]) if row else 0
 
 
-def items(connection: Connection[TupleRow], campaign: str) -> Iterator[ItemRow]:
+def items(connection: Instant, campaign: str) -> Iterator[ItemRow]:
     """Yield the open items of a campaign by (phase, run, batch)."""
     after = (-1, -1, -1)
     while rows := connection.execute(ITEMS, (campaign, *after, SLIM_PAGE)).fetchall():
@@ -181,7 +183,7 @@ def items(connection: Connection[TupleRow], campaign: str) -> Iterator[ItemRow]:
         after = rows[-1][:3]
 
 
-def results(connection: Connection[TupleRow], campaign: str) -> Iterator[ResultRow]:
+def results(connection: Instant, campaign: str) -> Iterator[ResultRow]:
     """Yield the results of a campaign by (phase, run, batch)."""
     after = (-1, -1, -1)
     while rows := connection.execute(RESULTS, (campaign, *after, PAGE)).fetchall():
@@ -189,7 +191,7 @@ def results(connection: Connection[TupleRow], campaign: str) -> Iterator[ResultR
         after = rows[-1][:3]
 
 
-def hits(connection: Connection[TupleRow], campaign: str) -> Iterator[HitRow]:
+def hits(connection: Instant, campaign: str) -> Iterator[HitRow]:
     """Yield what the phases of a campaign kept, by (phase, run, position)."""
     after = (-1, -1, -1)
     while rows := connection.execute(HITS, (campaign, *after, PAGE)).fetchall():
@@ -197,7 +199,7 @@ def hits(connection: Connection[TupleRow], campaign: str) -> Iterator[HitRow]:
         after = rows[-1][:3]
 
 
-def sources(connection: Connection[TupleRow]) -> Iterator[SourceRow]:
+def sources(connection: Instant) -> Iterator[SourceRow]:
     """Yield the stored sources by (tenant, hash)."""
     after = ("", "")
     while rows := connection.execute(SOURCES, (*after, PAGE)).fetchall():
@@ -205,12 +207,12 @@ def sources(connection: Connection[TupleRow]) -> Iterator[SourceRow]:
         after = rows[-1][:2]
 
 
-def source_exists(connection: Connection[TupleRow], tenant: str, sha256: str) -> bool:
+def source_exists(connection: Instant, tenant: str, sha256: str) -> bool:
     """Whether a source is stored."""
     return connection.execute(SOURCE_EXISTS, (tenant, sha256)).fetchone() is not None
 
 
-def chunks(connection: Connection[TupleRow], source: SourceRow) -> Iterator[tuple[int, bytes]]:
+def chunks(connection: Instant, source: SourceRow) -> Iterator[tuple[int, bytes]]:
     """Yield (number, zlib data) of a source's chunks, in order."""
     after = -1
     while rows := connection.execute(CHUNKS, (source.tenant, source.sha256, after, CHUNK_PAGE)).fetchall():

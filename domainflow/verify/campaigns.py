@@ -6,16 +6,13 @@ Its results are judged in `results`.
 from collections.abc import Iterator
 from typing import Final
 
-from psycopg import Connection
-from psycopg.rows import TupleRow
-
 from domainflow.actors.campaign.actor import RULES, campaign_of
 from domainflow.actors.campaign.state import Campaign, current
 from domainflow.actors.pattern.actor import source_stream
 from domainflow.spec import Pattern
 from domainflow.store import verify_rows
 from domainflow.store.faults import Fault, Kind
-from domainflow.store.verify_rows import ItemRow, StreamRow
+from domainflow.store.verify_rows import Instant, ItemRow, StreamRow
 from domainflow.verify.folding import fold
 from domainflow.verify.results import check_results
 from domainflow.verify.tally import RunTally, Tally, place
@@ -28,24 +25,24 @@ DONE: Final = 2
 PARKED: Final = 3
 
 
-def check_campaign(connection: Connection[TupleRow], row: StreamRow) -> Iterator[Fault]:
+def check_campaign(instant: Instant, row: StreamRow) -> Iterator[Fault]:
     """Yield what is wrong with a campaign whose chain is sound."""
     tally = Tally(row.stream)
-    state = yield from fold(connection, row, RULES, tally.judge)
+    state = yield from fold(instant, row, RULES, tally.judge)
     if state is None:
         return
     if row.status != state.status.value:
         yield Fault(Kind.STATUS_DIFFERS, row.stream, f"its head says {row.status}, its events say {state.status}")
-    yield from _check_row(connection, row, state)
-    yield from _check_source(connection, row, state)
-    yield from _check_ledger(connection, row, state, tally)
+    yield from _check_row(instant, row, state)
+    yield from _check_source(instant, row, state)
+    yield from _check_ledger(instant, row, state, tally)
     if not state.deleted:  # of a deleted one they are taken away slice by slice
-        yield from check_results(connection, row, state, tally)
+        yield from check_results(instant, row, state, tally)
 
 
-def _check_row(connection: Connection[TupleRow], row: StreamRow, state: Campaign) -> Iterator[Fault]:
+def _check_row(instant: Instant, row: StreamRow, state: Campaign) -> Iterator[Fault]:
     spec = state.spec
-    found = verify_rows.campaign_row(connection, campaign_of(row.stream))
+    found = verify_rows.campaign_row(instant, campaign_of(row.stream))
     if found is None:
         if not state.deleted:
             yield Fault(Kind.CAMPAIGN_ROW_MISSING, row.stream, "no list shows it")
@@ -66,19 +63,19 @@ def _check_row(connection: Connection[TupleRow], row: StreamRow, state: Campaign
             yield Fault(Kind.CAMPAIGN_ROW_DIFFERS, row.stream, f"its row has {name} {says!a}, its events {is_!a}")
 
 
-def _check_source(connection: Connection[TupleRow], row: StreamRow, state: Campaign) -> Iterator[Fault]:
+def _check_source(instant: Instant, row: StreamRow, state: Campaign) -> Iterator[Fault]:
     source = state.spec.source
     stream = source_stream(row.tenant, source_hash(source))
-    if not verify_rows.stream_exists(connection, stream):
+    if not verify_rows.stream_exists(instant, stream):
         yield Fault(Kind.CAMPAIGN_UNRESERVED, row.stream, f"there is no stream {stream}")
-    if not isinstance(source, Pattern) and not verify_rows.source_exists(connection, row.tenant, source.sha256):
+    if not isinstance(source, Pattern) and not verify_rows.source_exists(instant, row.tenant, source.sha256):
         yield Fault(Kind.SOURCE_MISSING, row.stream, f"its source {source.sha256} is not stored")
 
 
-def _check_ledger(connection: Connection[TupleRow], row: StreamRow, state: Campaign, tally: Tally) -> Iterator[Fault]:
+def _check_ledger(instant: Instant, row: StreamRow, state: Campaign, tally: Tally) -> Iterator[Fault]:
     run, window = _run_under_way(state, tally), state.spec.window
     seen: set[int] = set()  # at most the window
-    for item in verify_rows.items(connection, campaign_of(row.stream)):
+    for item in verify_rows.items(instant, campaign_of(row.stream)):
         where = place(row.stream, item.phase, item.run, item.batch)
         if run is None or (item.phase, item.run) != run.key or not run.is_open(item.batch, window):
             yield Fault(Kind.ITEM_UNEXPECTED, where, _why_unexpected(item, run))

@@ -8,15 +8,13 @@ from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
 from domainflow.actors.rules import AuditContext, Rules, tag_of
 from domainflow.errors import Corrupt
 from domainflow.store import verify_rows
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.port import Recorded
-from domainflow.store.verify_rows import StreamRow
+from domainflow.store.verify_rows import Instant, StreamRow
 
 StateT = TypeVar("StateT", bound=Struct)
 CommandT = TypeVar("CommandT", bound=Struct)
@@ -33,14 +31,14 @@ Judge: TypeAlias = Callable[[StateT, EventT], Iterator[Fault]]  # raises OutOfPl
 
 
 def fold(
-    connection: Connection[TupleRow],
+    instant: Instant,
     row: StreamRow,
     rules: Rules[StateT, CommandT, EventT],
     judge: Judge[StateT, EventT],
 ) -> Generator[Fault, None, StateT | None]:
     """Yield what is wrong with a stream's events and its snapshot; return its state, None if it cannot be known."""
     state = rules.initial
-    for recorded in verify_rows.events(connection, row.stream):
+    for recorded in verify_rows.events(instant, row.stream):
         where = f"{row.stream} version {recorded.version}"
         try:
             event = decode(rules, recorded)

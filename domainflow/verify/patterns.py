@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator
 
-from psycopg import Connection
-from psycopg.rows import TupleRow
-
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import CampaignCreated
 from domainflow.actors.pattern.actor import RULES, source_stream
@@ -12,18 +9,18 @@ from domainflow.actors.pattern.core import Pattern, is_exclusive
 from domainflow.actors.pattern.messages import OffsetsReserved, PatternEvent, SourceOpened
 from domainflow.store import verify_rows
 from domainflow.store.faults import Fault, Kind
-from domainflow.store.verify_rows import StreamRow
+from domainflow.store.verify_rows import Instant, StreamRow
 from domainflow.verify.folding import UNREADABLE, OutOfPlaceError, decode, fold
 from domainflow.work.generation import source_hash, space
 
 
-def check_pattern(connection: Connection[TupleRow], row: StreamRow) -> Iterator[Fault]:
+def check_pattern(instant: Instant, row: StreamRow) -> Iterator[Fault]:
     """Yield what is wrong with a source whose chain is sound."""
-    reservations = _Reservations(connection, row)
-    state = yield from fold(connection, row, RULES, reservations.judge)
+    reservations = _Reservations(instant, row)
+    state = yield from fold(instant, row, RULES, reservations.judge)
     if state is None:
         return
-    campaigns = verify_rows.campaigns_of_source(connection, row.tenant, row.stream)
+    campaigns = verify_rows.campaigns_of_source(instant, row.tenant, row.stream)
     if campaigns > reservations.listed:
         text = f"{campaigns} campaigns name this source, and {reservations.listed} of them have a reservation"
         yield Fault(Kind.CAMPAIGN_UNRESERVED, row.stream, text)
@@ -32,8 +29,8 @@ def check_pattern(connection: Connection[TupleRow], row: StreamRow) -> Iterator[
 class _Reservations:
     """A source's events, one after the other."""
 
-    def __init__(self, connection: Connection[TupleRow], row: StreamRow) -> None:
-        self._connection = connection
+    def __init__(self, instant: Instant, row: StreamRow) -> None:
+        self._instant = instant
         self._row = row
         self.listed = 0  # reservations whose campaign has a row that names this source
 
@@ -65,8 +62,8 @@ class _Reservations:
             yield Fault(Kind.RANGES_DISCONTINUOUS, self._row.stream, text)
 
     def _judge_campaign(self, state: Pattern, event: OffsetsReserved) -> Iterator[Fault]:
-        first = verify_rows.first_event(self._connection, campaign.stream_of(event.campaign))
-        listed = verify_rows.campaign_row(self._connection, event.campaign)
+        first = verify_rows.first_event(self._instant, campaign.stream_of(event.campaign))
+        listed = verify_rows.campaign_row(self._instant, event.campaign)
         self.listed += listed is not None and listed.source_stream == self._row.stream
         if first is None:
             text = (

@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
 from domainflow.actors.campaign.actor import campaign_of
 from domainflow.actors.campaign.state import Campaign
 from domainflow.store import verify_rows
 from domainflow.store.faults import Fault, Kind
-from domainflow.store.verify_rows import HitRow, ResultRow, StreamRow
+from domainflow.store.verify_rows import HitRow, Instant, ResultRow, StreamRow
 from domainflow.verify import outcomes
 from domainflow.verify.folding import UNREADABLE
 from domainflow.verify.tally import RunTally, Tally, place
@@ -22,13 +20,13 @@ from domainflow.verify.tally import RunTally, Tally, place
 END = (1 << 31, 0, 0)  # after every (phase, run, position)
 
 
-def check_results(connection: Connection[TupleRow], row: StreamRow, state: Campaign, tally: Tally) -> Iterator[Fault]:
+def check_results(instant: Instant, row: StreamRow, state: Campaign, tally: Tally) -> Iterator[Fault]:
     """Yield what is wrong with a campaign's results, given what its events say."""
-    hits = _Hits(verify_rows.hits(connection, campaign_of(row.stream)))
+    hits = _Hits(verify_rows.hits(instant, campaign_of(row.stream)))
     checks = [_RunCheck(row, run, state, hits) for _, run in sorted(tally.runs.items())]
     waiting = iter(checks)
     check = next(waiting, None)
-    for result in verify_rows.results(connection, campaign_of(row.stream)):
+    for result in verify_rows.results(instant, campaign_of(row.stream)):
         while check is not None and check.run.key < (result.phase, result.run):
             yield from check.finish()
             check = next(waiting, None)

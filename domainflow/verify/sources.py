@@ -5,12 +5,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from psycopg import Connection
-from psycopg.rows import TupleRow
-
 from domainflow.store import verify_rows
 from domainflow.store.faults import Fault, Kind
-from domainflow.store.verify_rows import SourceRow
+from domainflow.store.verify_rows import Instant, SourceRow
 
 CHUNK_BYTES: Final = 1 << 20  # of the canonical bytes, at most
 
@@ -19,17 +16,17 @@ class _FaultyError(Exception):
     pass
 
 
-def check_source(connection: Connection[TupleRow], source: SourceRow) -> Iterator[Fault]:
+def check_source(instant: Instant, source: SourceRow) -> Iterator[Fault]:
     """Yield the first thing that is wrong with a stored source."""
     try:
-        _check(connection, source)
+        _check(instant, source)
     except _FaultyError as error:
         yield Fault(Kind.SOURCE_CORRUPT, f"source/{source.tenant}/{source.sha256}", str(error))
 
 
-def _check(connection: Connection[TupleRow], source: SourceRow) -> None:
+def _check(instant: Instant, source: SourceRow) -> None:
     digest, size_bytes, newlines = hashlib.sha256(), 0, 0
-    for expected, (number, data) in enumerate(verify_rows.chunks(connection, source)):
+    for expected, (number, data) in enumerate(verify_rows.chunks(instant, source)):
         if number != expected:
             raise _FaultyError(f"chunk {expected} is missing")
         piece = _unfolded(number, data)

@@ -26,7 +26,7 @@ from domainflow.work.window import Window
 Resolve: TypeAlias = Callable[[str], Awaitable[tuple[str, ...]]]
 
 _ADDRESSES: Final = 3  # tried at most a hop
-_DOUBTS: Final = 4  # requests at most, while time-outs may be our own doing
+_DOUBTS: Final = 3  # requests at most, while time-outs may be our own doing
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORT_OF_SCHEME: Final = {"http": 80, "https": 443}
 _URL_CHARS: Final = 2000

@@ -3,32 +3,24 @@
 import csv
 import multiprocessing
 from collections.abc import Iterator
-from pathlib import Path
 
 import oracle
 import pytest
-from conftest import Database
 from msgspec.structs import replace
-from scene import SEED, beside_a_lab, over_the_lab
+from scene import STRICT, WORLD, Scene, job
 
-from domainflow.lab.world import World
-from domainflow.security.input import load_spec
 from domainflow.spec import WordsSource
 from domainflow.vocabulary import DnsOutcome, DnsReason, HttpOutcome, LeadStatus, Rejection
 
-MAIN_JOB = Path(__file__).parents[2] / "examples" / "main_job.toml"
 
-
-def compare_a_campaign(count: int, database: Database, home: Path, timeout_s: float) -> list[str]:
-    spec = over_the_lab(load_spec(MAIN_JOB))
-    assert isinstance(spec.source, WordsSource)
-    spec = replace(spec, source=replace(spec.source, count=count), http=replace(spec.http, request_timeout_s=5.0))
-    names = oracle.word_names(spec.source)[:count]
-    with beside_a_lab(database.dsn, home) as scene:
-        campaign = scene.started(spec)
-        wanted = list(oracle.lines(World(SEED), names, spec.scoring))
-        scene.completed(campaign, timeout_s)
-        found = scene.exported(campaign)
+def compared(count: int, scene: Scene, timeout_s: float) -> list[str]:
+    """The export of a campaign of `count` names, each line of which was found as expected."""
+    source = job().source
+    assert isinstance(source, WordsSource)
+    campaign = scene.started(job(replace(source, count=count)))
+    wanted = list(oracle.lines(WORLD, oracle.word_names(source)[:count], STRICT))
+    scene.completed(campaign, timeout_s)
+    found = scene.lines(campaign)
     assert len(found) == len(wanted) == count + 1
     differences = [pair for pair in zip(found, wanted, strict=True) if pair[0] != pair[1]]
     assert differences[:5] == [], f"{len(differences)} lines differ"
@@ -52,8 +44,8 @@ def _busy_cores() -> Iterator[None]:
         burner.close()
 
 
-def test_20_000_names_come_out_as_the_seed_says_with_every_outcome_and_reason(database: Database, home: Path) -> None:
-    found = compare_a_campaign(20_000, database, home, timeout_s=100)
+def test_20_000_names_come_out_as_the_seed_says_with_every_outcome_and_reason(scene: Scene) -> None:
+    found = compared(20_000, scene, timeout_s=100)
     rows = list(csv.DictReader(found))
     seen = {column: {row[column] for row in rows} - {""} for column in oracle.COLUMNS}
     assert seen["dns_reason"] == set(DnsReason)
@@ -64,12 +56,12 @@ def test_20_000_names_come_out_as_the_seed_says_with_every_outcome_and_reason(da
 
 
 @pytest.mark.usefixtures("_busy_cores")
-def test_4000_names_come_out_the_same_while_both_cores_are_busy(database: Database, home: Path) -> None:
-    compare_a_campaign(4000, database, home, timeout_s=100)
+def test_4000_names_come_out_the_same_while_both_cores_are_busy(scene: Scene) -> None:
+    compared(4000, scene, timeout_s=100)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_busy_cores")
-def test_20_000_names_come_out_the_same_while_both_cores_are_busy(database: Database, home: Path) -> None:
-    compare_a_campaign(20_000, database, home, timeout_s=600)
+def test_20_000_names_come_out_the_same_while_both_cores_are_busy(scene: Scene) -> None:
+    compared(20_000, scene, timeout_s=600)

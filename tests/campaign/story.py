@@ -34,7 +34,9 @@ CREATED: Final = CampaignCreated(
     description="",
     principal="alice",
     mode=Mode.FULL_SEQUENCE,
-    source=Pattern(pattern_type=PatternType.PREFIX, variable_length=2, character_set="0123456789", constant="", tld=".com"),
+    source=Pattern(
+        pattern_type=PatternType.PREFIX, variable_length=2, character_set="0123456789", constant="", tld=".com"
+    ),
     base=0,
     count=100,
     created_at_us=1_700_000_000_000_000,

@@ -4,7 +4,20 @@ from typing import Final
 
 import pytest
 from msgspec.structs import replace
-from story import ANALYSIS, CREATED, DNS, GENERATING, GENERATION, HTTP, LIVES, RESOLVED, RESOLVING, USER_PAUSE, heard, of
+from story import (
+    ANALYSIS,
+    CREATED,
+    DNS,
+    GENERATING,
+    GENERATION,
+    HTTP,
+    LIVES,
+    RESOLVED,
+    RESOLVING,
+    USER_PAUSE,
+    heard,
+    of,
+)
 
 from domainflow.actors.campaign.core import decide
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
@@ -85,7 +98,9 @@ STARTING_OR_ENDING: Final = {"start", "pause", "resume", "cancel", "retry", "arc
 
 def rows() -> list[tuple[str, str, str]]:
     header, *lines = (line.split() for line in TABLE.strip().splitlines())
-    return [(status, command, becomes) for status, *cells in lines for command, becomes in zip(header, cells, strict=True)]
+    return [
+        (status, command, becomes) for status, *cells in lines for command, becomes in zip(header, cells, strict=True)
+    ]
 
 
 def test_the_table_speaks_of_every_status() -> None:
@@ -178,7 +193,9 @@ def test_a_phase_that_has_not_begun_can_be_configured() -> None:
     assert given.spec.http == CREATED.http
 
 
-@pytest.mark.parametrize("command", [ConfigurePhase(phase=GENERATION, config=PhaseConfig()), SkipPhase(phase=GENERATION)])
+@pytest.mark.parametrize(
+    "command", [ConfigurePhase(phase=GENERATION, config=PhaseConfig()), SkipPhase(phase=GENERATION)]
+)
 def test_a_phase_that_has_begun_can_neither_be_configured_nor_skipped(command: CampaignMessage) -> None:
     with pytest.raises(CommandRejected, match="it is in_progress and the campaign is running"):
         decide(LIVES["running"], command)

@@ -5,7 +5,6 @@ from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, composite
 from msgspec.structs import replace
 from story import CREATED, of
 
@@ -38,7 +37,6 @@ from domainflow.store.port import Ledger, OpenItem
 from domainflow.vocabulary import PHASES, CampaignStatus, Mode, Phase, PhaseStatus
 
 STREAM: Final = Stream("campaign/00000000-0000-7000-8000-000000000001")
-OUTCOME: Final = ("generated", "resolved", "success", "match")
 UNBEGUN: Final = ("not_started", "ready", "configured")
 # What the domain allows, and one thing more: a late report may complete a phase that is paused.
 PHASE_MOVES: Final = frozenset(
@@ -56,6 +54,7 @@ class World:
         self.state = state
         self.items: dict[int, tuple[OpenItem, str]] = {}
         self.numbers = 0
+        self.reported: list[DoneBatch] = []
         self.names = dict.fromkeys(PHASES, 0)  # of the current run, as the worker counted them
 
     def tell(self, message: CampaignMessage) -> None:
@@ -104,12 +103,16 @@ class World:
             self.items[found] = (self.items[found][0], after)
 
     def account(self) -> None:
-        done = [
-            DoneBatch(number, PHASES[i.phase], i.run, i.batch, ((OUTCOME[i.phase], i.stop - i.start),))
-            for number, (i, state) in self.items.items()
-            if state == "done"
-        ]
-        self.tell(AccountBatches(done=tuple(done)))
+        """Report what is done, and once more what was reported the last time."""
+        done = [self.result(number, item) for number, (item, state) in self.items.items() if state == "done"]
+        self.tell(AccountBatches(done=(*done, *self.reported)))
+        self.reported = done
+
+    def result(self, number: int, item: OpenItem) -> DoneBatch:
+        outcomes = ("generated", "resolved" if self.state.spec.count % 3 else "unresolved", "success", "match")
+        return DoneBatch(
+            number, PHASES[item.phase], item.run, item.batch, ((outcomes[item.phase], item.stop - item.start),)
+        )
 
     def observe(self) -> None:
         states = [state for _, state in self.items.values()]
@@ -187,6 +190,7 @@ STEPS: Final[tuple[tuple[object, int], ...]] = (
     *((RerunPhase(phase=phase), 1) for phase in PHASES),
     (ConfigurePhase(phase=PHASES[3], config=PhaseConfig()), 1),
 )
+seeds = st.integers(0, 2**32)
 ENDS: Final = (CancelCampaign(), DeleteCampaign())
 BEGUN: Final = (StartCampaign(), BeginCampaign())
 
@@ -198,16 +202,17 @@ def history(seed: int, length: int) -> list[object]:
     return [*BEGUN, *chance.choices(steps, weights, k=length)]
 
 
-@composite
-def campaigns(draw: DrawFn) -> Campaign:
+def campaign(seed: int) -> Campaign:
+    """A small campaign drawn by chance."""
+    chance = random.Random(seed)  # noqa: S311 - likewise
     return of(
         replace(
             CREATED,
-            mode=draw(st.sampled_from(Mode)),
-            count=draw(st.integers(1, 40)),
-            batch_size=draw(st.integers(1, 20)),
-            window=draw(st.integers(1, 4)),
-            skip=tuple(draw(st.sets(st.sampled_from(PHASES), max_size=2))),
+            mode=chance.choice(tuple(Mode)),
+            count=chance.randint(1, 40),
+            batch_size=chance.randint(1, 20),
+            window=chance.randint(1, 4),
+            skip=tuple(chance.sample(PHASES, chance.choice((0, 0, 1, 2)))),
         )
     )
 
@@ -224,9 +229,9 @@ def act(world: World, step: object) -> None:
             world.tell(step)  # type: ignore[arg-type]  # a message
 
 
-@given(campaigns(), st.integers(0))
-def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(campaign: Campaign, seed: int) -> None:
-    world = World(campaign)
+@given(seeds)
+def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(seed: int) -> None:
+    world = World(campaign(seed))
     for step in history(seed, 150):
         act(world, step)
     world.finish()
@@ -235,19 +240,17 @@ def test_whatever_it_was_told_it_can_be_brought_to_its_end_and_nothing_is_lost(c
     assert not world.items
 
 
-@given(campaigns(), st.integers(0), st.integers(0, 100), st.sampled_from(ENDS))
-def test_after_its_end_for_good_nothing_is_opened_or_accounted(
-    campaign: Campaign, seed: int, steps: int, end: CampaignMessage
-) -> None:
-    world = World(campaign)
+@given(seeds, st.integers(0, 100), st.sampled_from(ENDS))
+def test_after_its_end_for_good_nothing_is_opened_or_accounted(seed: int, steps: int, end: CampaignMessage) -> None:
+    world = World(campaign(seed))
     for step in [*history(seed, steps), end, *history(seed + 1, 10)]:
         act(world, step)
 
 
-@given(campaigns(), st.integers(0))
-def test_evolve_never_refuses_what_was_decided_in_another_state(campaign: Campaign, seed: int) -> None:
-    world = World(campaign)
-    stray = campaign
+@given(seeds)
+def test_evolve_never_refuses_what_was_decided_in_another_state(seed: int) -> None:
+    world = World(campaign(seed))
+    stray = campaign(seed)
     for step in history(seed, 60):
         before = world.state
         act(world, step)

@@ -84,9 +84,12 @@ def test_batches_are_accounted_whatever_order_they_come_in() -> None:
     assert event == BatchesAccounted(phase=DNS, run=1, batches=(1, 3), items=(1001, 1003), counts=(("resolved", 15),))
     after = of(event, state=IN_DNS).phase(DNS)
     assert (after.frontier, after.ahead, after.accounted, after.names) == (0, (1, 3), 2, 15)
-    assert of(BatchesAccounted(phase=DNS, run=1, batches=(0,), items=(1,), counts=()), state=of(event, state=IN_DNS)).phase(
-        DNS
-    ).frontier == 2
+    assert (
+        of(BatchesAccounted(phase=DNS, run=1, batches=(0,), items=(1,), counts=()), state=of(event, state=IN_DNS))
+        .phase(DNS)
+        .frontier
+        == 2
+    )
 
 
 def test_a_batch_that_was_accounted_before_is_ignored() -> None:
@@ -148,7 +151,9 @@ def test_the_last_batch_ends_with_the_last_name() -> None:
 
 
 def test_the_last_batch_of_a_phase_starts_the_next_phase() -> None:
-    given = of(BatchesAccounted(phase=DNS, run=1, batches=tuple(range(9)), items=(), counts=(("resolved", 40),)), state=IN_DNS)
+    given = of(
+        BatchesAccounted(phase=DNS, run=1, batches=tuple(range(9)), items=(), counts=(("resolved", 40),)), state=IN_DNS
+    )
     assert decide(given, account(done(9)))[1:] == (
         PhaseCompleted(phase=DNS),
         # 50 names resolved out of 100 positions, and a batch of fetches has a fifth of batch_size names.
@@ -188,14 +193,23 @@ def test_the_last_phase_completes_the_campaign() -> None:
 
 
 def test_a_completed_step_is_a_pause_held_by_step() -> None:
-    assert decide(STEPPING, account(done(0, 100, phase=GENERATION)))[1:] == (PhaseCompleted(phase=GENERATION), *STEP_PAUSE)
+    assert decide(STEPPING, account(done(0, 100, phase=GENERATION)))[1:] == (
+        PhaseCompleted(phase=GENERATION),
+        *STEP_PAUSE,
+    )
 
 
 def test_the_next_step_is_started_by_its_name() -> None:
-    assert decide(WAITING, StartPhase(phase=DNS)) == (PhaseRequested(phase=DNS), HolderLifted(holder="step"), CampaignQueued())
+    assert decide(WAITING, StartPhase(phase=DNS)) == (
+        PhaseRequested(phase=DNS),
+        HolderLifted(holder="step"),
+        CampaignQueued(),
+    )
     begun = heard(WAITING, StartPhase(phase=DNS), BeginCampaign())
     assert (begun.status, begun.phase(DNS).status) == (CampaignStatus.RUNNING, PhaseStatus.IN_PROGRESS)
-    with pytest.raises(CommandRejected, match="http_keyword_validation is configured; the next phase is dns_validation"):
+    with pytest.raises(
+        CommandRejected, match="http_keyword_validation is configured; the next phase is dns_validation"
+    ):
         decide(WAITING, StartPhase(phase=HTTP))
 
 

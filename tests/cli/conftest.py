@@ -1,4 +1,4 @@
-"""The command line as its users have it: processes with a home of their own. One home and one server for all tests here."""
+"""The command line as its users have it: processes in a home. All tests here share one home and its server."""
 
 import json
 import os

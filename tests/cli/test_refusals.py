@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from domainflow.cli import main
+from domainflow.cli.errors import report
+from domainflow.errors import Corrupt, Denied, Fenced, InvalidInput, StoreUnavailable
 from tests.cli.conftest import Cli
 
 GOOD = 'name = "abc"\n[source]\nkind = "names"\nfile = "names.txt"\n'
@@ -82,12 +84,28 @@ def test_a_home_that_cannot_be_made_is_unavailable(cli: Cli) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_an_unexpected_error_is_one_line_without_a_trace(cli: Cli) -> None:
-    # A directory in the place of `.env`'s text is nothing that the program expects.
+def test_an_unexpected_error_is_one_line_without_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(ZeroDivisionError("secret"), json=False) == 70
+    assert capsys.readouterr().err == (
+        "error: internal error: ZeroDivisionError (run with DOMAINFLOW_DEBUG=1 for the trace)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(InvalidInput, 2), (Denied, 2), (StoreUnavailable, 3), (Fenced, 4), (Corrupt, 5), (KeyboardInterrupt, 130)],
+)
+def test_exit_codes_say_what_can_be_done(
+    capsys: pytest.CaptureFixture[str], error: type[BaseException], code: int
+) -> None:
+    assert report(error("two\nlines"), json=False) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_setting_out_of_range_is_refused_by_its_variable(cli: Cli) -> None:
     done = cli("campaign", "list", DOMAINFLOW_WORKERS="many")
     assert done.returncode == 2
     assert done.stderr.startswith("error: DOMAINFLOW_WORKERS=many: ")
-    assert "Traceback" not in done.stderr
 
 
 def test_a_campaign_that_is_not_there_is_refused(cli: Cli) -> None:

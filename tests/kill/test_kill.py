@@ -15,7 +15,6 @@ from child import Child, eventually
 
 from rig import (  # isort: skip  # beside this file
     ATTEMPTS,
-    CLAIM_AGAIN_S,
     CLAIMED,
     END_S,
     GONE_S,
@@ -24,6 +23,7 @@ from rig import (  # isort: skip  # beside this file
     Rig,
     Size,
     Story,
+    claim_limit_s,
     is_dead,
     kill,
     live,
@@ -55,6 +55,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[Rig]:
 def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
     story = Story(made, "hosts")
     waits_s: list[float] = []
+    limits_s = [claim_limit_s()]
     while story.wanted:
         with made.host(story.tenant) as host:
             if _lives_to_be_killed(made, story, host, waits_s):
@@ -68,8 +69,9 @@ def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
         assert live(host, END_S), host.last_errors()
         host.finish()
     story.check()
-    print(f"{story.kills} kills, {story.campaigns} campaigns, claimed again after {waits_s}")  # noqa: T201
-    assert max(waits_s) <= CLAIM_AGAIN_S
+    limits_s.append(claim_limit_s())
+    print(f"{story.kills} kills, {story.campaigns} campaigns; s to claim again {waits_s}, limit {limits_s}")  # noqa: T201
+    assert max(waits_s) <= max(limits_s)
 
 
 def test_a_campaign_survives_kills_of_its_workers(made: Rig) -> None:
@@ -101,18 +103,16 @@ def test_a_host_and_its_campaign_survive_kills_of_the_postmaster(made: Rig) -> N
 
 
 def _lives_to_be_killed(made: Rig, story: Story, host: Child, waits_s: list[float]) -> bool:
-    """Let a host live for its time, watching when it claims; False: its campaign has ended before."""
+    """Let a host live for its time: to some instant of its start, or from its first claim on; False: it has ended."""
     if made.chance.random() < KILLED_WHILE_OPENING:
         return not live(host, made.chance.uniform(0.0, made.size.life_s[1]))
     runtime = host.wait_line("open", within_s=OPEN_S)
-    opened_s, life_s = time.monotonic(), made.life_s()
+    began_s = time.monotonic()
     with made.database() as connection:
         assert connection.execute(ATTEMPTS).fetchone() == (0, 0), "a lost host counts against an item"
-        worth = connection.execute(WORTH_CLAIMING, (story.tenant,)).fetchone()
-        while worth == (True,) and time.monotonic() < opened_s + life_s:
-            if connection.execute(CLAIMED, (runtime,)).fetchone() == (True,):
-                waits_s.append(round(time.monotonic() - opened_s, 3))
-                break
-            time.sleep(0.005)
-    waited_s = time.monotonic() - opened_s
-    return not live(host, max(0.0, life_s - waited_s))
+        if connection.execute(WORTH_CLAIMING, (story.tenant,)).fetchone() == (True,):
+            while connection.execute(CLAIMED, (runtime,)).fetchone() == (False,):
+                assert time.monotonic() < began_s + OPEN_S, f"nothing is claimed again:\n{host.last_errors()}"
+                time.sleep(0.005)
+            waits_s.append(round(time.monotonic() - began_s, 3))
+    return not live(host, made.life_s())

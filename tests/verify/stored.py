@@ -13,6 +13,7 @@ from typing import LiteralString
 
 import psycopg
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -41,6 +42,7 @@ HTTP = HttpPersona(connect_ports="lab", trust="lab", allow_private=True, request
 PATTERN = PatternSource(
     pattern_type=PatternType.PREFIX, variable_length=4, character_set="abcdefgh", constant="x", tld=".com", count=NAMES
 )
+SPEC = CampaignSpec(name="a campaign", source=PATTERN, batch_size=10, dns=DNS, http=HTTP, keywords=LAB_KEYWORDS)
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,7 @@ def fill(dsn: str, home: Path) -> Ids:
 
 
 def _create(operations: Operations, name: str, **changes: object) -> str:
-    spec = CampaignSpec(**{"name": name, "source": PATTERN, "batch_size": 10, **_WORK, **changes})
-    return operations.create_campaign(spec).id
-
-
-_WORK = {"dns": DNS, "http": HTTP, "keywords": LAB_KEYWORDS}
+    return operations.create_campaign(replace(SPEC, name=name, **changes)).id
 
 
 def _leave_the_rest(operations: Operations, done: str, home: Path) -> Ids:
@@ -141,9 +139,9 @@ class Hand:
     connection: Connection[TupleRow]
     ids: Ids
 
-    def do(self, statement: LiteralString, *values: object) -> None:
+    def do(self, statement: LiteralString, *values: object, where: LiteralString = "") -> None:
         """Change at least one row."""
-        assert self.connection.execute(statement, values).rowcount > 0, "the plant changed nothing"
+        assert self.connection.execute(statement + where, values).rowcount > 0, "the plant changed nothing"
 
     def append(self, stream: str, event: Struct, *, tenant: str = TENANT) -> None:
         """Append an event whose chain is right, whatever it says."""

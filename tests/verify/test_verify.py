@@ -81,17 +81,13 @@ def _reserve(campaign: Callable[[Hand], str], start: Callable[[int], int], names
 
 
 def _forget_source_stream(hand: Hand) -> None:
-    for table in ("event", "head"):
-        hand.connection.execute(
-            f"delete from domainflow.{table} using domainflow.campaign where stream = source_stream and id = %s",
-            (hand.ids.names,),
-        )
+    of_names = " using domainflow.campaign where stream = source_stream and id = %s"
+    hand.do("delete from domainflow.event", hand.ids.names, where=of_names)
+    hand.do("delete from domainflow.head", hand.ids.names, where=of_names)
 
 
 def _forget_words(hand: Hand) -> None:
-    hand.do(
-        "delete from domainflow.source_chunk where sha256 in (select sha256 from domainflow.source where kind = 'words')"
-    )
+    hand.do("delete from domainflow.source_chunk", where=OF_WORDS)
     hand.do("delete from domainflow.source where kind = 'words'")
 
 
@@ -129,9 +125,7 @@ def _half_an_answer(hand: Hand) -> None:
     )
 
 
-EVENT: Final = "update domainflow.event set "
 AT: Final = " where stream = %s and version = %s"
-ITEM: Final = "update domainflow.work_item set "
 READY: Final = " where id = (select min(id) from domainflow.work_item where campaign = %s and state = 0)"
 BATCH: Final = " where campaign = %s and phase = %s and batch = 0"
 OF_WORDS: Final = " where sha256 in (select sha256 from domainflow.source where kind = 'words')"
@@ -139,6 +133,14 @@ A_HIT: Final = (
     " where campaign = %s and phase = %s and position ="
     " (select min(position) from domainflow.hit where campaign = %s and phase = %s)"
 )
+
+
+def _lost_row(number: int, phase: str) -> Plant:
+    def plant(hand: Hand) -> None:
+        hand.do("delete from domainflow.hit", hand.ids.done, number, hand.ids.done, number, where=A_HIT)
+
+    return Plant(Kind.HITS_DIFFER, lambda h: f"{_done(h)} {phase} run 1 batch ", plant, f"{phase} lost a row")
+
 
 CREATED: Final = CampaignCreated(
     name="a campaign",
@@ -164,25 +166,27 @@ PLANTS: Final = (
     Plant(
         Kind.VERSION_GAP,
         _done,
-        lambda h: h.do("delete from domainflow.event" + AT, _done(h), 5),
+        lambda h: h.do("delete from domainflow.event", _done(h), 5, where=AT),
         "an event is missing",
     ),
     Plant(
         Kind.CHAIN_BROKEN,
         _done,
-        lambda h: h.do(EVENT + "body = body || '\\x00'" + AT, _done(h), 3),
+        lambda h: h.do("update domainflow.event set body = body || '\\x00'", _done(h), 3, where=AT),
         "a body was changed",
     ),
     Plant(
         Kind.CHAIN_BROKEN,
         _done,
-        lambda h: h.do(EVENT + "recorded_at = recorded_at + interval '1 microsecond'" + AT, _done(h), 3),
+        lambda h: h.do(
+            "update domainflow.event set recorded_at = recorded_at + interval '1 microsecond'", _done(h), 3, where=AT
+        ),
         "a time was changed",
     ),
     Plant(
         Kind.CHAIN_BROKEN,
         _done,
-        lambda h: h.do(EVENT + "recorded_at = 'infinity'" + AT, _done(h), 3),
+        lambda h: h.do("update domainflow.event set recorded_at = 'infinity'", _done(h), 3, where=AT),
         "a time is no time",
     ),
     Plant(Kind.TENANT_DIFFERS, _running, _change_tenant),
@@ -272,7 +276,7 @@ PLANTS: Final = (
         Kind.COUNTERS_DIFFER,
         lambda h: f"{_done(h)} domain_generation run 1",
         lambda h: h.do(
-            "update domainflow.batch set counts = %s" + BATCH, encode({"valid": 99, "invalid": 1}), h.ids.done, 0
+            "update domainflow.batch set counts = %s", encode({"valid": 99, "invalid": 1}), h.ids.done, 0, where=BATCH
         ),
     ),
     Plant(
@@ -280,60 +284,70 @@ PLANTS: Final = (
         lambda h: f"{_done(h)} dns_validation run 1 batch 0",
         _item_of_an_accounted_batch,
     ),
-    Plant(Kind.ITEM_MISSING, _running, lambda h: h.do("delete from domainflow.work_item" + READY, h.ids.running)),
-    Plant(Kind.ITEM_MISSHAPEN, _running, lambda h: h.do(ITEM + "start = start + 1" + READY, h.ids.running)),
-    Plant(Kind.ITEM_STATE_WRONG, _running, lambda h: h.do(ITEM + "state = 3" + READY, h.ids.running), "parked"),
-    Plant(Kind.ITEM_STATE_WRONG, _running, lambda h: h.do(ITEM + "state = 1" + READY, h.ids.running), "held by nobody"),
+    Plant(Kind.ITEM_MISSING, _running, lambda h: h.do("delete from domainflow.work_item", h.ids.running, where=READY)),
+    Plant(
+        Kind.ITEM_MISSHAPEN,
+        _running,
+        lambda h: h.do("update domainflow.work_item set start = start + 1", h.ids.running, where=READY),
+    ),
+    Plant(
+        Kind.ITEM_STATE_WRONG,
+        _running,
+        lambda h: h.do("update domainflow.work_item set state = 3", h.ids.running, where=READY),
+        "parked",
+    ),
+    Plant(
+        Kind.ITEM_STATE_WRONG,
+        _running,
+        lambda h: h.do("update domainflow.work_item set state = 1", h.ids.running, where=READY),
+        "held by nobody",
+    ),
     Plant(
         Kind.ITEM_HOLDER_UNKNOWN,
         _running,
         lambda h: h.do("delete from domainflow.runtime where id = %s", DEAD_RUNTIME),
     ),
-    Plant(Kind.ITEM_WITHOUT_RESULT, _running, lambda h: h.do(ITEM + "state = 2" + READY, h.ids.running)),
+    Plant(
+        Kind.ITEM_WITHOUT_RESULT,
+        _running,
+        lambda h: h.do("update domainflow.work_item set state = 2", h.ids.running, where=READY),
+    ),
     Plant(
         Kind.RESULT_MISSING,
         lambda h: f"{_done(h)} http_keyword_validation run 1 batch 0",
-        lambda h: h.do("delete from domainflow.batch" + BATCH, h.ids.done, 2),
+        lambda h: h.do("delete from domainflow.batch", h.ids.done, 2, where=BATCH),
     ),
     Plant(Kind.RESULT_STRAY, _running, _result_of_an_open_batch),
     Plant(
         Kind.RESULT_MISSHAPEN,
         _done,
-        lambda h: h.do("update domainflow.batch set stop = stop + 1" + BATCH, h.ids.done, 1),
+        lambda h: h.do("update domainflow.batch set stop = stop + 1", h.ids.done, 1, where=BATCH),
         "another range",
     ),
     Plant(
         Kind.RESULT_MISSHAPEN,
         _done,
-        lambda h: h.do("update domainflow.batch set counts = %s" + BATCH, encode({"valid": 7}), h.ids.done, 0),
+        lambda h: h.do("update domainflow.batch set counts = %s", encode({"valid": 7}), h.ids.done, 0, where=BATCH),
         "too few names",
     ),
     Plant(
         Kind.RESULT_UNREADABLE,
         _done,
-        lambda h: h.do("update domainflow.batch set counts = '\\xc1'" + BATCH, h.ids.done, 3),
+        lambda h: h.do("update domainflow.batch set counts = '\\xc1'", h.ids.done, 3, where=BATCH),
     ),
     Plant(
         Kind.VECTOR_DIFFERS,
         _done,
-        lambda h: h.do("update domainflow.batch set outcomes = %s" + BATCH, pack([NXDOMAIN] * 10), h.ids.done, 1),
+        lambda h: h.do("update domainflow.batch set outcomes = %s", pack([NXDOMAIN] * 10), h.ids.done, 1, where=BATCH),
         "other outcomes",
     ),
     Plant(
         Kind.VECTOR_DIFFERS,
         _done,
-        lambda h: h.do("update domainflow.batch set outcomes = %s" + BATCH, pack([NXDOMAIN] * 8), h.ids.done, 1),
+        lambda h: h.do("update domainflow.batch set outcomes = %s", pack([NXDOMAIN] * 8), h.ids.done, 1, where=BATCH),
         "too short",
     ),
-    *(
-        Plant(
-            Kind.HITS_DIFFER,
-            lambda h, phase=phase: f"{_done(h)} {phase} run 1 batch ",
-            lambda h, n=n: h.do("delete from domainflow.hit" + A_HIT, h.ids.done, n, h.ids.done, n),
-            f"{phase} lost a row",
-        )
-        for n, phase in ((1, "dns_validation"), (2, "http_keyword_validation"), (3, "analysis"))
-    ),
+    *(_lost_row(1, "dns_validation"), _lost_row(2, "http_keyword_validation"), _lost_row(3, "analysis")),
     Plant(
         Kind.HIT_STRAY,
         lambda h: f"{_done(h)} dns_validation run 1 position 5000",
@@ -345,7 +359,7 @@ PLANTS: Final = (
     Plant(
         Kind.HIT_UNREADABLE,
         lambda h: f"{_done(h)} http_keyword_validation run 1 batch ",
-        lambda h: h.do("update domainflow.hit set body = '\\xc1'" + A_HIT, h.ids.done, 2, h.ids.done, 2),
+        lambda h: h.do("update domainflow.hit set body = '\\xc1'", h.ids.done, 2, h.ids.done, 2, where=A_HIT),
     ),
     Plant(Kind.RANGES_DISCONTINUOUS, _pattern, _reserve(lambda h: h.ids.done, lambda _: 0, 200)),
     Plant(Kind.RESERVATION_UNBORN, _pattern, _reserve(lambda _: fresh_uuid(), lambda free: free, 5)),
@@ -361,13 +375,13 @@ PLANTS: Final = (
     Plant(
         Kind.SOURCE_CORRUPT,
         lambda _: "source/acme/",
-        lambda h: h.do("update domainflow.source_chunk set data = %s" + OF_WORDS, zlib.compress(b"other")),
+        lambda h: h.do("update domainflow.source_chunk set data = %s", zlib.compress(b"other"), where=OF_WORDS),
         "other bytes",
     ),
     Plant(
         Kind.SOURCE_CORRUPT,
         lambda _: "source/acme/",
-        lambda h: h.do("update domainflow.source_chunk set chunk = 1" + OF_WORDS),
+        lambda h: h.do("update domainflow.source_chunk set chunk = 1", where=OF_WORDS),
         "a hole",
     ),
 )
@@ -425,6 +439,25 @@ def test_a_phase_completed_with_too_few_names_is_named() -> None:
 def test_a_fault_is_one_line_whatever_the_stored_text_holds() -> None:
     fault = Fault(Kind.CAMPAIGN_ROW_DIFFERS, "campaign/x", "its name is \n\r two\tlines")
     assert fault.line == "campaign_row_differs campaign/x: its name is two lines"
+
+
+def test_what_commits_while_the_verifier_is_under_way_is_not_seen(copy: Copy) -> None:
+    copy.hand.do("update domainflow.head set status = 'failed' where stream = %s", _running(copy.hand))
+    faults = verify(copy.store)
+    assert next(faults).kind is Kind.STATUS_DIFFERS  # its events are folded, its ledger and results come next
+    account_the_done_batch(copy.hand)
+    assert list(faults) == []
+    assert [fault.kind for fault in verify(copy.store)] == [Kind.STATUS_DIFFERS]
+
+
+def account_the_done_batch(hand: Hand) -> None:
+    done = (("NXDOMAIN", 10),)
+    with hand.connection.transaction():
+        hand.append(
+            _running(hand),
+            BatchesAccounted(phase=Phase.DNS_VALIDATION, run=1, batches=(0,), items=(0,), counts=done),
+        )
+        hand.do("delete from domainflow.work_item where campaign = %s and batch = 0 and state = 2", hand.ids.running)
 
 
 def test_a_live_runtime_raises_no_false_alarm(copy: Copy) -> None:

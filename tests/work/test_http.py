@@ -261,8 +261,9 @@ def test_a_time_out_ends_the_fetch_without_another_port(tmp_path: Path) -> None:
             server, ports=(80, 8080), connect_ports={"80": server.port, "8080": server.port}, request_timeout_s=0.2
         )
         (page,) = await fetch(tmp_path, slow)
-        assert (page.outcome, page.error, len(server.heads)) == ("timeout", "timeout", 1)
-        assert 200 <= page.elapsed_ms < 1000
+        assert (page.outcome, page.error) == ("timeout", "timeout")
+        assert 200 <= page.elapsed_ms < 1000  # no answer ever came to compare with: it is tried three times
+        assert not any(b":8080" in head for head in server.heads)
 
     beside(never, scene)
 

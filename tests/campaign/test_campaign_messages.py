@@ -1,0 +1,150 @@
+"""The words of campaigns and sources are permanent, and come back from their bytes as they went."""
+
+from typing import Any, Final, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+from story import ANALYSED, CREATED, DNS, FETCHED, GENERATING, HTTP, LIVES, RESOLVED, RESOLVING, USER_PAUSE
+
+from domainflow.actors.campaign import messages
+from domainflow.actors.campaign.messages import (
+    CampaignArchived,
+    CampaignBegun,
+    CampaignCancelled,
+    CampaignCommand,
+    CampaignCompleted,
+    CampaignDeleted,
+    CampaignEvent,
+    CampaignFailed,
+    CampaignPaused,
+    CampaignReport,
+    CampaignResumed,
+    HolderAdded,
+    HolderLifted,
+    PhaseConfig,
+    PhaseConfigured,
+    PhaseFailed,
+    PhaseRequested,
+    PhaseSkipped,
+    PhasesReopened,
+)
+from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.pattern.messages import OffsetsReserved, PatternEvent, ReserveOffsets, SourceOpened
+from domainflow.actors.rules import encode, hash_command, tag_of
+from domainflow.spec import DnsPersona, KeywordRule, ScoringProfile
+
+EVENTS: Final[tuple[Struct, ...]] = (
+    CREATED,
+    *GENERATING,
+    *RESOLVING,
+    *RESOLVED,
+    *FETCHED,
+    *ANALYSED,
+    USER_PAUSE,
+    HolderAdded(holder="window:night", reason="späť"),
+    HolderLifted(holder="window:night"),
+    CampaignBegun(),
+    CampaignPaused(),
+    CampaignResumed(),
+    CampaignCompleted(),
+    CampaignFailed(reason="no route"),
+    CampaignCancelled(reason=""),
+    CampaignArchived(),
+    CampaignDeleted(),
+    PhaseConfigured(phase=DNS, config=PhaseConfig(dns=DnsPersona(weights=(1,)), keywords=(KeywordRule(text="a"),))),
+    PhaseConfigured(phase=DNS, config=PhaseConfig(scoring=ScoringProfile())),
+    PhaseRequested(phase=HTTP),
+    PhasesReopened(phases=(DNS, HTTP)),
+    PhaseSkipped(phase=HTTP),
+    PhaseFailed(phase=HTTP, reason="no route"),
+)
+TAGS: Final = {
+    "campaign.account_batches", "campaign.archive", "campaign.archived", "campaign.batches_accounted", "campaign.begin",
+    "campaign.begun", "campaign.cancel", "campaign.cancelled", "campaign.completed", "campaign.configure_phase",
+    "campaign.created", "campaign.delete", "campaign.deleted", "campaign.failed", "campaign.holder_added",
+    "campaign.holder_lifted", "campaign.observe_ledger", "campaign.pause", "campaign.pause_requested", "campaign.paused",
+    "campaign.phase_completed", "campaign.phase_configured", "campaign.phase_failed", "campaign.phase_requested",
+    "campaign.phase_skipped", "campaign.phase_started", "campaign.phases_reopened", "campaign.queued", "campaign.rerun_phase",
+    "campaign.resume", "campaign.resumed", "campaign.retry", "campaign.skip_phase", "campaign.start", "campaign.start_phase",
+    "pattern.offsets_reserved", "pattern.reserve_offsets", "pattern.source_opened",
+}  # fmt: skip
+ALL: Final = (
+    *get_args(CampaignCommand),
+    *get_args(CampaignReport),
+    *get_args(CampaignEvent),
+    *get_args(PatternEvent),
+    ReserveOffsets,
+)
+
+
+def test_every_word_has_a_tag_of_its_own_that_never_changes() -> None:
+    tags = [kind.__struct_config__.tag for kind in ALL]
+    assert len(tags) == len(set(tags))
+    assert TAGS <= set(tags), "a tag is gone: what was stored under it cannot be read any more"
+
+
+def test_every_word_is_in_a_union() -> None:
+    said = {
+        thing for thing in vars(messages).values() if isinstance(thing, type) and issubclass(thing, messages._Message)
+    }  # noqa: SLF001 - the base tells words from their parts
+    assert said - set(ALL) == {messages._Message, messages.DoneBatch, messages.PhaseConfig}  # noqa: SLF001 - likewise
+
+
+def test_there_is_a_sample_of_every_event() -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(CampaignEvent))
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=tag_of)
+def test_an_event_comes_back_as_it_went(event: Struct) -> None:
+    kind: Any = CampaignEvent
+    assert msgspec.msgpack.decode(encode(event), type=kind) == event
+
+
+@given(st.text(), st.text())
+def test_any_reason_comes_back_as_it_went(holder: str, reason: str) -> None:
+    kind: Any = CampaignEvent
+    event = HolderAdded(holder=holder, reason=reason)
+    assert msgspec.msgpack.decode(encode(event), type=kind) == event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SourceOpened(source=CREATED.source, space=100, exclusive=True),
+        OffsetsReserved(campaign="c", start=0, stop=2**62),
+    ],
+    ids=tag_of,
+)
+def test_an_event_of_a_source_comes_back_as_it_went(event: Struct) -> None:
+    kind: Any = PatternEvent
+    assert msgspec.msgpack.decode(encode(event), type=kind) == event
+
+
+@pytest.mark.parametrize("state", LIVES.values(), ids=LIVES)
+def test_a_snapshot_comes_back_as_it_went(state: Campaign) -> None:
+    assert msgspec.msgpack.decode(encode(state), type=Campaign) == state
+
+
+def test_an_event_that_was_stored_by_the_first_version_can_be_read() -> None:
+    stored = bytes.fromhex(
+        "83a474797065b563616d706169676e2e686f6c6465725f6164646564a6686f6c646572a475736572a6726561736f6ea16e"
+    )
+    kind: Any = CampaignEvent
+    assert msgspec.msgpack.decode(stored, type=kind) == HolderAdded(holder="user", reason="n")
+
+
+def test_a_word_with_an_unknown_field_is_refused() -> None:
+    kind: Any = CampaignCommand
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.msgpack.decode(msgspec.msgpack.encode({"type": "campaign.start", "force": True}), type=kind)
+
+
+def test_commands_are_told_apart_by_their_hash() -> None:
+    hashes = {
+        hash_command(kind()) for kind in (messages.StartCampaign, messages.ResumeCampaign, messages.RetryCampaign)
+    }
+    assert len(hashes) == 3
+    assert hash_command(messages.StartCampaign()) == hash_command(messages.StartCampaign())

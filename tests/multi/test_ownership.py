@@ -1,0 +1,121 @@
+"""One owner a campaign: others ask it, follow it at once when it dies, and are safe from it when it was only asleep."""
+
+import signal
+from pathlib import Path
+from typing import Final, LiteralString
+
+import psycopg
+from child import Child, eventually
+from conftest import Database
+
+from domainflow import Runtime
+from domainflow.settings import Settings
+from domainflow.verify import verify
+from domainflow.vocabulary import CampaignStatus
+
+from members import ALICE, history, is_gapless, owner  # isort: skip  # beside this file
+
+FOLLOWED_S: Final = 2.0  # after the death of an owner, whatever its lease
+SHORT_LEASE_S: Final = 2.0
+FOREVER_S: Final = 600.0
+BOXED: Final[LiteralString] = "select count(*), count(answered_at) from domainflow.command where stream = %s"
+LIVE: Final[LiteralString] = "select count(*) from domainflow.live_runtime"
+ACCOUNTED: Final[LiteralString] = (
+    "select count(*) from domainflow.event where stream = %s and type = 'campaign.batches_accounted'"
+)
+CLAIMED_BY: Final[LiteralString] = "select count(*) from domainflow.work_item where state = 1 and runtime = %s"
+
+
+def test_a_campaign_that_another_runtime_holds_is_commanded_through_the_box(database: Database, home: Path) -> None:
+    with (
+        Child("multi.members:host", dsn=database.dsn, home=str(home), lease_s=FOREVER_S) as host,
+        Runtime.open(database.dsn, home=home) as runtime,
+    ):
+        held_by, campaign = host.wait_line("runtime"), host.wait_line("campaign")
+        handle = runtime.as_principal(ALICE).campaign(campaign)
+        before = owner(database.admin_dsn, campaign)
+        ack = handle.pause()
+
+        assert _number(database, BOXED, f"campaign/{campaign}") == (1, 1)
+        assert owner(database.admin_dsn, campaign) == before
+        assert before[0] == held_by
+        assert (ack.version, "campaign.pause_requested") in history(database.admin_dsn, campaign)
+        assert handle.view().held_by is not None
+        assert str(host.pid) in str(handle.view().held_by)
+        host.finish()
+
+
+def test_a_killed_owner_is_followed_within_two_seconds_whatever_its_lease(database: Database, home: Path) -> None:
+    with (
+        Child("multi.members:host", dsn=database.dsn, home=str(home), lease_s=FOREVER_S) as host,
+        Runtime.open(database.dsn, home=home, settings=Settings(lease_s=FOREVER_S)) as runtime,
+    ):
+        campaign = host.wait_line("campaign")
+        stream = f"campaign/{campaign}"
+        eventually(lambda: _number(database, ACCOUNTED, stream) > (2,), "its owner works")
+        before = owner(database.admin_dsn, campaign)
+        host.kill9()
+        followed_s = eventually(lambda: owner(database.admin_dsn, campaign)[0] == runtime.id, "it has a new owner")
+        claimed_s = eventually(lambda: _number(database, CLAIMED_BY, runtime.id) > (0,), "its work goes on")
+
+        print(f"followed after {followed_s:.2f} s, working after {followed_s + claimed_s:.2f} s")  # noqa: T201
+        assert followed_s <= FOLLOWED_S
+        assert owner(database.admin_dsn, campaign)[1] > before[1]
+        assert is_gapless(history(database.admin_dsn, campaign))
+        assert [fault.line for fault in verify(runtime.store)] == []
+
+
+def test_an_owner_that_slept_through_a_takeover_can_commit_nothing(database: Database, home: Path) -> None:
+    with (
+        Child("multi.members:sleeper", dsn=database.dsn, home=str(home), lease_s=SHORT_LEASE_S) as zombie,
+        Runtime.open(database.dsn, home=home, campaigns=False, work=False) as runtime,
+    ):
+        campaign = zombie.wait_line("campaign")
+        handle = runtime.as_principal(ALICE).campaign(campaign)
+        zombie.signal(signal.SIGSTOP)
+        eventually(lambda: _number(database, LIVE) == (1,), "its lease has run out")
+        resumed = handle.resume()
+        new_owner = owner(database.admin_dsn, campaign)
+        zombie.tell("pause")
+        zombie.signal(signal.SIGCONT)
+
+        assert zombie.wait_line("answer") == "Fenced"
+        assert new_owner[0] == runtime.id
+        assert owner(database.admin_dsn, campaign) == new_owner
+        events = history(database.admin_dsn, campaign)
+        assert is_gapless(events)
+        assert events[-1] == (resumed.version, "campaign.queued")
+        assert [fault.line for fault in verify(runtime.store)] == []
+        zombie.finish()
+
+
+def test_results_of_an_owner_that_slept_through_a_takeover_count_once(database: Database, home: Path) -> None:
+    with (
+        Child("multi.members:host", dsn=database.dsn, home=str(home), lease_s=SHORT_LEASE_S) as zombie,
+        Runtime.open(database.dsn, home=home) as runtime,
+    ):
+        sleeper, campaign = zombie.wait_line("runtime"), zombie.wait_line("campaign")
+        stream = f"campaign/{campaign}"
+        eventually(lambda: _number(database, CLAIMED_BY, sleeper) > (0,), "it has work in hand")
+        zombie.signal(signal.SIGSTOP)
+        eventually(lambda: owner(database.admin_dsn, campaign)[0] == runtime.id, "it has a new owner")
+        epoch = owner(database.admin_dsn, campaign)[1]
+        accounted = _number(database, ACCOUNTED, stream)
+        eventually(lambda: _number(database, ACCOUNTED, stream) > accounted, "the new owner works")
+        zombie.signal(signal.SIGCONT)  # with the results of its workers in its ears
+        eventually(lambda: _number(database, CLAIMED_BY, sleeper) > (0,), "it lives again and takes work as anybody may")
+        handle = runtime.as_principal(ALICE).campaign(campaign)
+        handle.pause()
+
+        assert handle.wait(30.0).status is CampaignStatus.PAUSED
+        assert owner(database.admin_dsn, campaign) == (runtime.id, epoch)
+        assert is_gapless(history(database.admin_dsn, campaign))
+        assert [fault.line for fault in verify(runtime.store)] == []
+        zombie.finish()
+
+
+def _number(database: Database, query: LiteralString, *values: str) -> tuple[int, ...]:
+    with psycopg.connect(database.admin_dsn) as connection:
+        row = connection.execute(query, values or None).fetchone()
+    assert row is not None
+    return tuple(row)
