@@ -5,8 +5,7 @@
     POST /campaigns         creates and starts a campaign of 300 names against the lab
     GET  /campaigns/{id}    its view
 
-With `--once` it takes a free port, talks to itself until a campaign is completed, and ends. It needs starlette and
-uvicorn, as the extra `console` has them.
+With `--once` it takes a free port, talks to itself until a campaign is completed, and ends. Needs the extra `console`.
 """
 
 import asyncio
@@ -14,10 +13,8 @@ import json
 import socket
 import sys
 import time
-from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvicorn
@@ -60,18 +57,15 @@ def answer(body: object, status: int = 200) -> Response:
 
 def follow(port: int) -> None:
     """Create a campaign over HTTP and look at it until it rests. Blocking, so it runs on a thread."""
-    body = called(port, "POST", "/campaigns")
-    while body["status"] in {"queued", "running"}:
-        time.sleep(0.1)
-        body = called(port, "GET", f"/campaigns/{body['id']}")
-    print(f"GET /campaigns/{body['id']} says {body['status']}: {body['phases'][-1]['counts']}")
-
-
-def called(port: int, method: str, path: str) -> dict[str, Any]:
-    """Return what the application answers."""
-    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    method, path, status = "POST", "/campaigns", "queued"
+    while status in {"queued", "running"}:
         connection.request(method, path)
-        return json.load(connection.getresponse())
+        body = json.load(connection.getresponse())
+        method, path, status = "GET", f"/campaigns/{body['id']}", body["status"]
+        time.sleep(0.1)
+    connection.close()
+    print(f"GET {path} says {status}: {body['phases'][-1]['counts']}")
 
 
 async def main(home: Path | None, *, once: bool) -> None:

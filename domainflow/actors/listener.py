@@ -10,9 +10,13 @@ import structlog
 
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.effects import Wake
+from domainflow.backoff import delay_s
+from domainflow.errors import StoreUnavailable
 from domainflow.store.presence import Presence
 
 LISTEN_S: Final = 0.5
+AGAIN_BASE_S: Final = 0.05
+AGAIN_CAP_S: Final = 2.0
 
 _log = structlog.get_logger()
 
@@ -24,6 +28,7 @@ class Listener(Behaviour[object]):
         """`hint` is told each payload; it must be short."""
         self._presence = presence
         self._hint = hint
+        self._tries = 0  # in vain, since the store was there
 
     def on_start(self) -> None:
         self._presence.appear()
@@ -31,9 +36,22 @@ class Listener(Behaviour[object]):
 
     def on_signal(self, _: object) -> None:
         """Listen for a moment, then again; whatever else is in the mailbox comes in between."""
-        for payload in self._presence.listen(LISTEN_S):
+        try:
+            payloads = self._presence.listen(LISTEN_S)
+        except StoreUnavailable as error:
+            self._wait(error)
+            return
+        self._tries = 0
+        for payload in payloads:
             self._hint(payload)
         self.cell.signal(Wake())
 
     def on_stop(self) -> None:
         self._presence.disconnect()
+
+    def _wait(self, error: StoreUnavailable) -> None:
+        """Try again a little later. No failure: a server that is gone for minutes must not use up a restart budget."""
+        self._tries += 1
+        _log.warning("listener_waits_for_store", tries=self._tries, error=str(error)[:200])
+        again_s = delay_s(self._tries, self.cell.environment.chance(), base_s=AGAIN_BASE_S, cap_s=AGAIN_CAP_S)
+        self.cell.start_timer("again", again_s, Wake())

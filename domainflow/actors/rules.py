@@ -64,7 +64,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
         """Return an event as today's core knows it. Raises Corrupt."""
         try:
             return msgspec.msgpack.decode(recorded.body, type=self.events)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:  # bad UTF-8 is a ValueError only
             raise Corrupt(f"event {recorded.version} of {recorded.stream} cannot be read: {error}") from error
 
     def fold(self, loaded: Loaded) -> StateT:

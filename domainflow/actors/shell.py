@@ -62,6 +62,7 @@ from domainflow.store.port import (
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 MOST_REBASES: Final = 8
+LINGER_S: Final = 1.0  # whoever started a passive actor has a command for it that is still on its way
 BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
     cls.code: cls for family in (Rejected, Conflict) for cls in (family, *family.__subclasses__())
 }
@@ -72,6 +73,11 @@ _log = structlog.get_logger()
 @dataclass(frozen=True)
 class _Load:
     """Waiting for the stream."""
+
+
+@dataclass(frozen=True)
+class _Lingered:
+    """Nothing came for a while."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._perform = perform
         self._state: StateT = rules.initial
         self._tries = 0  # of the command in hand, against others who moved a shared stream
+        self._lingered = False
         self._again: Envelope | None = None  # to be decided anew once the stream is reloaded
 
     @property
@@ -127,10 +134,11 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
 
     def receive(self, message: CommandT, envelope: Envelope) -> object:
         """Take one command; the answer comes when it is durable."""
-        self._tries = 0
+        self._tries, self._lingered = 0, False
         return self._handle(message, envelope)
 
     def on_signal(self, signal: object) -> None:
+        self._lingered = signal == _Lingered()
         if not isinstance(signal, Answer):
             return
         match signal.token:
@@ -146,8 +154,12 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
                 pass
 
     def on_idle(self) -> None:
-        if self._stream.version and self._rules.passive(self._state):
+        if not self._stream.version or not self._rules.passive(self._state):
+            return
+        if self._lingered:
             self.cell.stop_if_idle()
+        else:
+            self.cell.start_timer("linger", LINGER_S, _Lingered())
 
     # --- in
 

@@ -62,7 +62,8 @@ def run(  # noqa: PLR0913 - one an option
         found = _unfinished(operations, wanted.name) if go_on else None
         if found is None:
             return operations.create_campaign(wanted)
-        Output(json=options.json).note(f"going on with campaign {found.id} of {found.created_at:%Y-%m-%d %H:%M} UTC")
+        if not options.json:
+            Output(json=False).line(f"going on with campaign {found.id} of {found.created_at:%Y-%m-%d %H:%M} UTC")
         return operations.campaign(found.id)
 
     if detach:

@@ -297,6 +297,11 @@ def test_what_was_parked_is_ready_again_when_the_campaign_begins_to_run() -> Non
     assert effects(of(CampaignQueued(), state=LIVES["paused"]), CampaignBegun()) == (Shift(Ledger.UNPARK), TELL_CLAIMER)
 
 
+def test_a_campaign_that_begins_between_two_phases_has_nothing_parked() -> None:
+    # It may go on to pause within the same command, and one commit cannot both unpark and park.
+    assert effects(heard(WAITING, StartPhase(phase=DNS)), CampaignBegun()) == ()
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

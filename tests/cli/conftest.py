@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ CALL_S = 60.0
 
 SPEC = """
 name = "NAME"
-batch_size = 20
+batch_size = 10
 keywords = ["gadget", "wholesale", "bargain"]
 [source]
 kind = "pattern"
@@ -92,10 +93,9 @@ class Cli:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def newest(self, name: str) -> dict[str, Any]:
-        """The newest campaign of a name, as the list has it."""
-        found: dict[str, Any] = next(one for one in self.json("campaign", "list")["campaigns"] if one["name"] == name)
-        return found
+    def status(self, campaign: str) -> str:
+        """How a campaign stands."""
+        return str(self.json("campaign", "show", campaign)["status"])
 
     def spec(self, name: str, *, constant: str, qps: int = 0) -> str:
         """A spec file of 200 names; `qps` bounds how fast they are asked for, 0: not."""
@@ -103,6 +103,13 @@ class Cli:
         file = self.home / f"{name}.toml"
         file.write_text(text)
         return str(file)
+
+
+def campaign_in(said: str) -> str:
+    """The id of the campaign that a followed one is announced by."""
+    found = re.search(r"^campaign (\S{36}) ", said, re.MULTILINE)
+    assert found is not None, said
+    return found[1]
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CALL_S, Cli
+from tests.cli.conftest import CALL_S, Cli, campaign_in
 
-SLOW_QPS = 60  # 200 names take some three seconds, which is time to interrupt them
+SLOW_QPS = 150  # 200 names are some 400 questions: time enough to interrupt them
 
 
 def read_until(process: subprocess.Popen[str], start: str) -> str:
@@ -43,7 +44,7 @@ def finished(cli: Cli) -> str:
     assert done.returncode == 0, done.stderr + done.stdout
     assert "completed" in done.stdout
     assert "leads found: " in done.stdout
-    return str(cli.newest("finished")["id"])
+    return campaign_in(done.stdout)
 
 
 def test_a_finished_campaign_accounts_for_every_name(cli: Cli, finished: str) -> None:
@@ -94,69 +95,81 @@ def test_progress_is_one_view_a_line_where_json_was_asked_for(cli: Cli) -> None:
 
 def test_ctrl_c_pauses_the_campaign_and_it_can_be_resumed(cli: Cli) -> None:
     with cli.started("run", cli.spec("paused", constant="ctrl", qps=SLOW_QPS), "--lab") as process:
-        read_until(process, "running: DNS")
+        said = read_until(process, "running: DNS")
         process.send_signal(signal.SIGINT)
-        said = read_until(process, "paused; go on with: ")
+        said += read_until(process, "paused; go on with: ")
         assert process.wait(CALL_S) == 130
-    campaign = cli.newest("paused")
-    assert campaign["status"] == "paused"
-    assert f"campaign resume {campaign['id']} --follow --lab 7 --home {cli.home}" in said
+    campaign = campaign_in(said)
+    assert f"campaign {campaign} “paused”: paused by user" in said
+    assert f"campaign resume {campaign} --follow --lab 7 --home {cli.home}" in said
 
-    without_lab = cli("campaign", "resume", campaign["id"], "--follow")
+    without_lab = cli("campaign", "resume", campaign, "--follow")
     assert without_lab.returncode == 2
     assert "add --lab" in without_lab.stderr
 
-    resumed = cli("campaign", "resume", campaign["id"], "--follow", "--lab", "7")
+    resumed = cli("campaign", "resume", campaign, "--follow", "--lab", "7")
     assert resumed.returncode == 0, resumed.stderr
-    assert cli.json("campaign", "show", campaign["id"])["phases"][1]["done"] == 200
+    assert cli.json("campaign", "show", campaign)["phases"][1]["done"] == 200
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_campaign_goes_on_later(cli: Cli) -> None:
     spec = cli.spec("stopped", constant="twice", qps=SLOW_QPS)
     with cli.started("run", spec, "--lab") as process:
-        read_until(process, "running: DNS")
+        said = read_until(process, "running: DNS")
         process.send_signal(signal.SIGINT)
         read_until(process, "pausing once ")
         process.send_signal(signal.SIGINT)
         assert process.wait(CALL_S) == 130
-    campaign = cli.newest("stopped")
-    assert campaign["status"] in {"running", "pausing", "paused"}
 
     resumed = cli("run", spec, "--lab", "--continue")
     assert resumed.returncode == 0, resumed.stderr
-    assert f"going on with campaign {campaign['id']}" in resumed.stdout
-    assert cli.newest("stopped")["id"] == campaign["id"]
+    assert f"going on with campaign {campaign_in(said)}" in resumed.stdout
+    assert f"campaign {campaign_in(said)} “stopped”: completed" in resumed.stdout
 
 
 def test_sigterm_leaves_the_campaign_running_for_a_detached_process(cli: Cli) -> None:
     spec = cli.spec("terminated", constant="term", qps=SLOW_QPS)
     with cli.started("run", spec, "--lab") as process:
-        read_until(process, "running: DNS")
+        said = read_until(process, "running: DNS")
         process.send_signal(signal.SIGTERM)
         read_until(process, "terminated; it stays running")
         assert process.wait(CALL_S) == 143
 
-    detached = cli.json("run", spec, "--lab", "--continue", "--detach")["pid"]
-    campaign = cli.newest("terminated")["id"]
+    detached = cli.json("run", spec, "--lab", "--continue", "--detach")
+    assert detached["id"] == campaign_in(said)
     deadline_s = time.monotonic() + CALL_S
-    while is_running(detached):
+    while is_running(detached["pid"]):
         assert time.monotonic() < deadline_s
         time.sleep(0.1)  # a process that is not our child gives no signal
-    assert cli.json("campaign", "show", campaign)["status"] == "completed"
+    assert cli.status(detached["id"]) == "completed"
 
 
-def test_a_command_without_follow_says_that_nobody_executes_it(cli: Cli) -> None:
-    spec = cli.spec("told", constant="told").replace("told.toml", "step.toml")
-    text = (cli.home / "told.toml").read_text()
+def test_a_command_without_follow_says_that_nobody_executes_it_and_a_worker_does(cli: Cli) -> None:
+    text = Path(cli.spec("told", constant="told")).read_text()
     (cli.home / "step.toml").write_text(f'mode = "step_by_step"\n{text}')
-    done = cli("run", spec, "--lab")
+    done = cli("run", "step.toml", "--lab")
     assert done.returncode == 0, done.stderr
-    campaign = cli.newest("told")["id"]
+    campaign = campaign_in(done.stdout)
     assert f"phase start {campaign} dns_validation --follow --lab 7" in done.stdout
 
-    assert cli.json("phase", "skip", campaign, "http_keyword_validation")["status"] == "paused"
-    told = cli("phase", "start", campaign, "dns_validation")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith(f"campaign {campaign}: queued\nnobody executes campaigns just now")
+    assert cli.json("phase", "skip", campaign, "dns_validation")["status"] == "paused"
+    told = cli("phase", "start", campaign, "http_keyword_validation")
+    assert told.stdout.startswith(f"campaign {campaign}: queued\nnobody executes campaigns just now"), told.stderr
+    with cli.started("worker", "--lab") as worker:
+        read_until(worker, "worker ")
+        deadline_s = time.monotonic() + CALL_S
+        while cli.status(campaign) != "paused":
+            assert time.monotonic() < deadline_s
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(CALL_S) == 0
     assert cli.json("campaign", "cancel", campaign, "--reason", "enough")["status"] == "cancelled"
-    assert cli("campaign", "resume", campaign).returncode == 2
+    refused = cli("campaign", "resume", campaign)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+
+
+def test_the_lab_serves_until_ctrl_c(cli: Cli) -> None:
+    with cli.started("lab", "--seed", "3", "--home", str(cli.home / "lab")) as lab:
+        assert "lab of seed 3" in read_until(lab, "DNS 127.0.1.")
+        lab.send_signal(signal.SIGINT)
+        assert lab.wait(CALL_S) == 0
+    assert not (cli.home / "lab" / "lab.json").exists()

@@ -33,8 +33,12 @@ from host import principal  # isort: skip  # beside this file
 LAB_SEED: Final = 7
 OPEN_S: Final = 60.0
 END_S: Final = 240.0  # of a campaign that is let run
-CLAIM_AGAIN_S: Final = 1.0  # from the restart to the first claim: what is promised, where importing takes no longer than
-IMPORT_S: Final = 0.4  # what a worker must import before it can be given anything; a machine with too much to do takes more
+CLAIM_AGAIN_S: Final = (
+    1.0  # from the restart to the first claim: what is promised, where importing takes no longer than
+)
+IMPORT_S: Final = (
+    0.4  # what a worker must import before it can be given anything; a machine with too much to do takes more
+)
 GONE_S: Final = 5.0  # for processes of a killed host; they end by themselves
 WORKER: Final = "domainflow.engines.worker"
 
@@ -73,9 +77,7 @@ class Rig:
     def host(self, tenant: str) -> Child:
         """A host that makes the campaign of `tenant` run, or goes on with it."""
         size = self.size
-        return Child(
-            "kill.host:run", home=str(self.home), tenant=tenant, names=size.names, batch_size=size.batch_size
-        )
+        return Child("kill.host:run", home=str(self.home), tenant=tenant, names=size.names, batch_size=size.batch_size)
 
     def life_s(self) -> float:
         """How long until the next kill."""
@@ -126,10 +128,13 @@ class Story:
         """Of the campaign at hand."""
         return f"{self.kind}-{self.campaigns}"
 
-    @property
-    def wanted(self) -> bool:
+    def wants_kills(self) -> bool:
         """Whether there are kills to come."""
         return self.kills < self.rig.size.kills
+
+    def life_s(self) -> float:
+        """How long to live until the next kill; if none is to come, until the end of the campaign."""
+        return self.rig.life_s() if self.wants_kills() else END_S
 
     def killed(self) -> None:
         """Count one."""

@@ -56,7 +56,7 @@ def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
     story = Story(made, "hosts")
     waits_s: list[float] = []
     limits_s = [claim_limit_s()]
-    while story.wanted:
+    while story.wants_kills():
         with made.host(story.tenant) as host:
             if _lives_to_be_killed(made, story, host, waits_s):
                 left = host.kill9()
@@ -76,10 +76,10 @@ def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
 
 def test_a_campaign_survives_kills_of_its_workers(made: Rig) -> None:
     story = Story(made, "workers")
-    while story.wanted:
+    while story.wants_kills():
         with made.host(story.tenant) as host:
             host.wait_line("open", within_s=OPEN_S)
-            while not live(host, made.life_s() if story.wanted else END_S):
+            while not live(host, story.life_s()):
                 victims = workers_of(host)
                 if victims:
                     kill(made.chance.choice(victims))
@@ -90,10 +90,10 @@ def test_a_campaign_survives_kills_of_its_workers(made: Rig) -> None:
 
 def test_a_host_and_its_campaign_survive_kills_of_the_postmaster(made: Rig) -> None:
     story = Story(made, "postmaster")
-    while story.wanted:
+    while story.wants_kills():
         with made.host(story.tenant) as host:
             host.wait_line("open", within_s=OPEN_S)
-            while not live(host, made.life_s() if story.wanted else END_S):
+            while not live(host, story.life_s()):
                 victim = made.postmaster()
                 if victim is not None:
                     kill(victim)

@@ -1,7 +1,7 @@
-"""Processes that share one database, and what their tests ask it. Run as children (`child.Child("multi.members:…")`)."""
+"""Processes that share one database, run as children (`child.Child("multi.members:…")`), and what tests ask it."""
 
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 
 import psycopg
 from child import Talk
@@ -22,6 +22,18 @@ NOBODY: Final = DnsPersona(resolvers=("127.0.0.1:9",), query_timeout_s=0.05, ret
 
 HISTORY: Final[LiteralString] = "select version, type from domainflow.event where stream = %s order by version"
 OWNER: Final[LiteralString] = "select owner::text, epoch from domainflow.head where stream = %s"
+
+
+class Database(Protocol):
+    """A database of its own, as conftest makes it."""
+
+    @property
+    def dsn(self) -> str:
+        """As the application."""
+
+    @property
+    def admin_dsn(self) -> str:
+        """As the owner of everything."""
 
 
 def spec(names: int, *, only: Phase) -> CampaignSpec:
@@ -97,16 +109,16 @@ def creator(talk: Talk, *, dsn: str, home: str, campaigns: int) -> None:
 # --- the database, asked by its own SQL
 
 
-def history(admin_dsn: str, campaign: str) -> list[tuple[int, str]]:
+def history(database: Database, campaign: str) -> list[tuple[int, str]]:
     """Return (version, type) of every event of a campaign, in order."""
-    with psycopg.connect(admin_dsn) as connection:
+    with psycopg.connect(database.admin_dsn) as connection:
         rows = connection.execute(HISTORY, (f"campaign/{campaign}",)).fetchall()
     return [(version, type_) for version, type_ in rows]
 
 
-def owner(admin_dsn: str, campaign: str) -> tuple[str | None, int]:
+def owner(database: Database, campaign: str) -> tuple[str | None, int]:
     """Return who owns a campaign, and under which epoch."""
-    with psycopg.connect(admin_dsn) as connection:
+    with psycopg.connect(database.admin_dsn) as connection:
         row = connection.execute(OWNER, (f"campaign/{campaign}",)).fetchone()
     assert row is not None
     return row[0], row[1]

@@ -10,13 +10,12 @@ from typing import Final
 import msgspec
 import pytest
 from child import TESTS, Child
-from conftest import Database
 
 from domainflow import Runtime
 from domainflow.verify import verify
 from domainflow.vocabulary import CampaignStatus
 
-from members import ALICE, history, is_gapless  # isort: skip  # beside this file
+from members import ALICE, Database, history, is_gapless  # isort: skip  # beside this file
 
 COMMANDS_S: Final = 60.0  # ten processes import and connect at once
 REFUSED: Final = 2
@@ -58,7 +57,7 @@ def test_a_running_campaign_is_paused_resumed_and_cancelled_from_a_second_proces
     assert cancelled.status == CampaignStatus.CANCELLED
 
     assert owner != runtime.id
-    events = history(database.admin_dsn, campaign)
+    events = history(database, campaign)
     assert events[-1] == (cancelled.version, "campaign.cancelled")
     assert is_gapless(events)
     assert [fault.line for fault in verify(runtime.store)] == []
@@ -77,7 +76,7 @@ def test_ten_processes_that_pause_and_resume_at_once_end_in_a_legal_state(
     assert all("user does not hold" in text for text in refused), refused  # of a pause that had not come yet
     versions = [msgspec.json.decode(text)["version"] for code, text in answers if code == 0]
     assert len(versions) + len(refused) == len(started), answers
-    events = history(database.admin_dsn, campaign)
+    events = history(database, campaign)
     assert is_gapless(events)
     assert max(versions) <= len(events)
     view = runtime.as_principal(ALICE).campaign(campaign).view()

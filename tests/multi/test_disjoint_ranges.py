@@ -5,12 +5,11 @@ from typing import Final, LiteralString
 
 import psycopg
 from child import Child
-from conftest import Database
 
 from domainflow import Runtime
 from domainflow.verify import verify
 
-from members import NAMES_EACH  # isort: skip  # beside this file
+from members import NAMES_EACH, Database  # isort: skip  # beside this file
 
 EACH: Final = 10
 RANGES: Final[LiteralString] = "select id::text, base, count, source_stream from domainflow.campaign order by base"
@@ -19,10 +18,9 @@ RANGES: Final[LiteralString] = "select id::text, base, count, source_stream from
 def test_two_processes_that_create_ten_campaigns_each_on_one_pattern_share_no_name(
     database: Database, home: Path
 ) -> None:
-    arguments = {"dsn": database.dsn, "home": str(home), "campaigns": EACH}
     with (
-        Child("multi.members:creator", **arguments) as one,
-        Child("multi.members:creator", **arguments) as other,
+        Child("multi.members:creator", dsn=database.dsn, home=str(home), campaigns=EACH) as one,
+        Child("multi.members:creator", dsn=database.dsn, home=str(home), campaigns=EACH) as other,
     ):
         for child in (one, other):
             child.wait_line("ready")

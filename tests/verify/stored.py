@@ -166,7 +166,8 @@ class Hand:
             body=body,
         )
         self.do(
-            "insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)"
+            "insert into domainflow.event"
+            " (stream, version, tenant, recorded_at, type, type_version, context, body, hash)"
             " values (%s, %s, %s, to_timestamp(1700000000), %s, 1, %s, %s, %s)",
             *(stream, version + 1, tenant, type_, EVIDENCE, body, digest),
         )

@@ -10,9 +10,9 @@ from itertools import islice
 import pytest
 from conftest import Copy
 from msgspec.structs import replace
-from stored import ALICE, DEAD_RUNTIME, DNS, HTTP, NAMES, SEED, TENANT
+from stored import ALICE, DEAD_RUNTIME, NAMES, SEED, SPEC, TENANT
 
-from domainflow import CampaignSpec, Runtime
+from domainflow import Runtime
 from domainflow.actors.campaign.actor import RULES, stream_of
 from domainflow.errors import NotFound
 from domainflow.export import COLUMNS, Row, Rows, rows, write_csv, write_jsonl
@@ -40,7 +40,7 @@ def exported(copy: Copy, campaign: str) -> Rows:
 
 def created(copy: Copy, source: PatternSource, **changes: object) -> str:
     """A campaign of a runtime without workers, started unless told otherwise."""
-    spec = CampaignSpec(name="another", source=source, dns=DNS, http=HTTP, skip=(Phase.DOMAIN_GENERATION,), **changes)
+    spec = replace(SPEC, source=source, skip=(Phase.DOMAIN_GENERATION,), **changes)
     with Runtime.open(copy.store.dsn, home=copy.home, work=False) as runtime:
         campaign = runtime.as_principal(ALICE).create_campaign(spec)
         campaign.start()
@@ -116,21 +116,21 @@ def test_where_dns_was_skipped_names_wait_for_their_fetch(copy: Copy) -> None:
 
 
 def created_without_dns(copy: Copy) -> str:
-    spec = CampaignSpec(name="no dns", source=LONG, skip=(Phase.DNS_VALIDATION,))
+    spec = replace(SPEC, source=LONG, skip=(Phase.DNS_VALIDATION,))
     with Runtime.open(copy.store.dsn, home=copy.home, work=False) as runtime:
         return runtime.as_principal(ALICE).create_campaign(spec).id
 
 
 def test_outcomes_stand_at_their_positions_however_batches_and_pages_overlap(copy: Copy) -> None:
     reasons = list(DnsReason)
-    campaign = created(copy, replace(LONG, count=1900), batch_size=700)
+    campaign = created(copy, replace(LONG, count=2600), batch_size=700)
     listener = copy.store.connect_listener()
     leases.register(listener, DEAD_RUNTIME[:-1] + "e", host=leases.Host("far", 1), lock_key=2, lease_s=600.0)
     with copy.store.upkeep() as connection:
         claims = [c for c in work_items.claim(connection, DEAD_RUNTIME[:-1] + "e", 100) if c.campaign == campaign]
-    assert [(claim.start, claim.stop) for claim in claims] == [(0, 700), (700, 1400), (1400, 1900)]
+    assert [(claim.start, claim.stop) for claim in claims] == [(0, 700), (700, 1400), (1400, 2100), (2100, 2600)]
     results = []
-    for claim in (claims[0], claims[2]):
+    for claim in (claims[0], claims[1], claims[3]):
         codes = [2 + position % 6 for position in range(claim.start, claim.stop)]
         counts = Counter(DNS_CODES[code] for code in codes)
         results.append(
@@ -142,10 +142,10 @@ def test_outcomes_stand_at_their_positions_however_batches_and_pages_overlap(cop
                 hits=(),
             )
         )
-    assert copy.store.store_results(results, [TENANT]) == [True, True]
+    assert copy.store.store_results(results, [TENANT]) == [True, True, True]
     listener.close()
     for row in exported(copy, campaign):
-        done = not 700 <= row.position < 1400
+        done = not 1400 <= row.position < 2100
         assert row.dns_reason == (reasons[row.position % 6] if done else None), row
         assert (row.dns_status is DnsOutcome.PENDING) is not done
 

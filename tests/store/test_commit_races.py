@@ -1,0 +1,277 @@
+"""Commits that meet: each race is forced by a lock that is held, never by time. Real Postgres."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, in_thread, item, migrated, new_uuid, row_lock
+
+from conftest import Database
+from domainflow.store import campaigns, commands, commit, pool, streams
+from domainflow.store.commands import Boxed
+from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError, TryAgainError
+from domainflow.store.port import BoxAnswer, Committed, Foreign, Item, Key, KeyTaken, Stale
+from domainflow.store.transaction import transaction
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+LOCK_HEAD = "select 1 from domainflow.head where stream = %s for update"
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+    with acting(emptied.dsn) as acts:
+        yield acts
+
+
+@pytest.fixture
+def other(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - likewise
+    with acting(emptied.dsn) as acts:
+        yield acts
+
+
+@pytest.fixture
+def admin(emptied: Database) -> str:  # noqa: F811 - likewise
+    return emptied.admin_dsn
+
+
+def versions(actor: Actor, stream: str) -> list[int]:
+    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
+
+
+# --- the barrier
+
+
+def test_whoever_resolves_waits_for_the_statement_in_flight_and_then_reads_the_truth(actor: Actor, admin: str) -> None:
+    born = item("s1")
+    actor.commit(born)
+    slow = item("s1", born)
+    with pool.connect(actor.dsn, "app") as resolver:
+        with row_lock(admin, LOCK_HEAD, "s1") as blocker:
+            in_flight = in_thread(lambda: actor.commit(slow))
+            await_blocked(admin, 1)
+            successor = commit.Lane(actor.runtime, 0)
+            resolving = in_thread(lambda: successor.raise_generation(resolver))
+            await_blocked(admin, 2)
+            assert not commit.was_committed(actor.upkeep, slow)  # without the barrier one would be told a lie
+            assert not resolving.done()
+            blocker.rollback()
+        resolving.result(SOON_S)
+        assert commit.was_committed(resolver, slow)
+        assert in_flight.result(SOON_S) == [Committed(2)]
+        assert successor.generation == actor.lane.generation + 1
+
+
+def test_a_statement_that_comes_after_the_resolver_does_nothing(actor: Actor) -> None:
+    late = item("s1")
+    with pool.connect(actor.dsn, "app") as resolver:
+        commit.Lane(actor.runtime, 0).raise_generation(resolver)
+        assert not commit.was_committed(resolver, late)
+    with pytest.raises(commit.BarredError):
+        actor.commit(late)
+    assert versions(actor, "s1") == []
+
+
+# --- two writers
+
+
+def test_two_that_move_one_stream_do_not_both(actor: Actor, other: Actor, admin: str) -> None:
+    born = item("s1")
+    actor.commit(born)
+    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
+        mine = in_thread(lambda: actor.commit(item("s1", born, body=b"mine")))
+        theirs = in_thread(lambda: other.commit(item("s1", born, body=b"theirs")))
+        await_blocked(admin, 2)
+        blocker.rollback()
+    outcomes = [*mine.result(SOON_S), *theirs.result(SOON_S)]  # type: ignore[misc]  # lists
+    assert sorted(map(str, outcomes)) == ["Committed(version=2)", "Stale(version=2)"]
+    assert versions(actor, "s1") == [1, 2]
+
+
+def test_batches_with_the_same_streams_in_another_order_do_not_deadlock(actor: Actor, other: Actor, admin: str) -> None:
+    one, two = item("s1"), item("s2")
+    actor.commit(one, two)
+    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
+        mine = in_thread(lambda: actor.commit(item("s1", one), item("s2", two)))
+        theirs = in_thread(lambda: other.commit(item("s2", two), item("s1", one)))
+        await_blocked(admin, 2)
+        blocker.rollback()
+    assert sorted(map(str, (mine.result(SOON_S), theirs.result(SOON_S)))) == [
+        "[Committed(version=2), Committed(version=2)]",
+        "[Stale(version=2), Stale(version=2)]",
+    ]
+
+
+def test_of_a_group_that_meets_a_commit_of_its_shared_stream_no_half_is_ever_written(
+    actor: Actor, other: Actor, admin: str
+) -> None:
+    """The other transaction has moved the stream and is not committed when the group begins; thirty times."""
+    shared = item("pattern/acme/p")
+    actor.commit(shared)
+    for _ in range(30):
+        id_, theirs = new_uuid(), item(shared.stream, shared, body=b"theirs")
+        with transaction(other.app, tenants=["acme"]):
+            commit.commit_batch(other.app, other.lane, [theirs])
+            start, mine = birth(id_), item(shared.stream, shared, body=b"mine")
+            group = in_thread(lambda mine=mine, start=start: actor.group(mine, start))  # type: ignore[misc]  # bound now
+            await_blocked(admin, 1)
+        assert group.result(SOON_S) == Stale(theirs.version)
+        assert streams.head(actor.upkeep, f"campaign/{id_}") is None
+        shared = theirs
+    assert actor.see("select count(*) from domainflow.campaign") == [0]
+    assert versions(actor, shared.stream) == list(range(1, 32))
+
+
+def test_a_takeover_that_overtakes_a_commit_fences_it(actor: Actor, admin: str) -> None:
+    born = item("s1", epoch=1)
+    actor.commit(born)
+    with row_lock(admin, LOCK_HEAD, "s1") as takeover:
+        late = in_thread(lambda: actor.commit(item("s1", born, epoch=1)))
+        await_blocked(admin, 1)
+        takeover.execute("update domainflow.head set epoch = 2 where stream = 's1'")
+        takeover.commit()
+    assert late.result(SOON_S) == [Foreign(2)]
+
+
+# --- two with one key
+
+
+def lane_of(actor: Actor) -> CommitConnection:
+    connection = CommitConnection(lambda: pool.connect(actor.dsn, "app"), actor.runtime, 1)
+    connection.reopen()
+    return connection
+
+
+def keyed(stream: str, answer: bytes) -> Item:
+    return item(stream, key=Key(principal="alice", key="k", command_hash=b"c", answer=answer))
+
+
+def test_of_two_that_race_for_one_key_one_wins_and_the_other_gets_its_answer(actor: Actor, other: Actor, admin: str) -> None:
+    winner, loser = lane_of(actor), lane_of(other)
+    try:
+        with transaction(winner._open, tenants=["acme"]):  # noqa: SLF001 - to hold its commit open
+            assert winner.send([(keyed("s1", b"first"),)]) == [Committed(1)]
+            losing = in_thread(lambda: loser.send([(keyed("s2", b"second"),)]))
+            await_blocked(admin, 1)
+        with pytest.raises(PoisonError) as error:
+            losing.result(SOON_S)
+        assert error.value.race
+        assert versions(actor, "s2") == []
+        assert loser.send([(keyed("s2", b"second"),)]) == [KeyTaken(b"c", b"first")]
+    finally:
+        winner.close()
+        loser.close()
+
+
+# --- a boxed command that its sender takes back
+
+
+def test_a_command_that_was_taken_back_is_not_done_by_a_commit_that_had_begun(actor: Actor, admin: str) -> None:
+    id_ = new_uuid()
+    with transaction(actor.app, tenants=["acme"]):
+        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b"", expired=False), deadline_s=60)
+    with pool.connect(actor.dsn, "app") as sender:
+        with transaction(sender, tenants=["acme"]):
+            assert commands.withdraw(sender, id_, b"taken back; nothing was done")
+            doing = in_thread(lambda: actor.commit(item("s1", box=BoxAnswer(id_, b"done"))))
+            await_blocked(admin, 1)
+        assert doing.result(SOON_S) == [KeyTaken(b"", b"taken back; nothing was done")]
+        assert versions(actor, "s1") == []
+        with transaction(sender, tenants=["acme"]):
+            assert commands.answer(sender, id_) == b"taken back; nothing was done"
+
+
+def test_a_command_that_is_being_done_cannot_be_taken_back(actor: Actor, admin: str) -> None:
+    id_ = new_uuid()
+    with transaction(actor.app, tenants=["acme"]):
+        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b"", expired=False), deadline_s=60)
+
+    def withdraw() -> object:
+        with pool.connect(actor.dsn, "app") as sender, transaction(sender, tenants=["acme"]):
+            return commands.withdraw(sender, id_, b"taken back")
+
+    with transaction(actor.app, tenants=["acme"]):
+        assert actor.commit(item("s1", box=BoxAnswer(id_, b"done"))) == [Committed(1)]
+        withdrawing = in_thread(withdraw)
+        await_blocked(admin, 1)
+    assert withdrawing.result(SOON_S) is False
+    assert actor.see("select answer from domainflow.command") == [b"done"]
+
+
+# --- quotas
+
+
+def test_creators_of_one_principal_count_one_after_the_other_from_the_first_on(actor: Actor, other: Actor, admin: str) -> None:
+    """Whoever waited for the first creator holds the principal's row himself afterwards."""
+    with transaction(actor.app, tenants=["acme"]):
+        row = birth(new_uuid()).birth
+        assert row is not None
+        assert campaigns.over_quota(actor.app, "acme", row) == ""
+
+        def second() -> object:
+            with transaction(other.app, tenants=["acme"]):
+                campaigns.over_quota(other.app, "acme", row)
+                with psycopg.connect(admin) as third, pytest.raises(psycopg.errors.LockNotAvailable):
+                    third.execute("select 1 from domainflow.quota for update nowait").fetchall()
+            return "held"
+
+        waiting = in_thread(second)
+        await_blocked(admin, 1)
+    assert waiting.result(SOON_S) == "held"
+
+
+# --- what an error means
+
+
+def test_a_connection_that_is_gone_leaves_the_outcome_open(actor: Actor, admin: str) -> None:
+    lane = lane_of(actor)
+    born = item("s1")
+    assert lane.send([(born,)]) == [Committed(1)]
+    with psycopg.connect(admin, autocommit=True) as killer:
+        killer.execute("select pg_terminate_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - whom to kill
+    with pytest.raises(OutcomeUnknownError):
+        lane.send([(item("s1", born),)])
+    lane.reopen()
+    assert lane.was_committed(born)
+    assert not lane.was_committed(item("s1", born))
+    assert lane.send([(item("s1", born),)]) == [Committed(2)]
+    lane.close()
+
+
+def test_a_connection_killed_before_the_answer_of_a_commit_leaves_it_open_too(actor: Actor, admin: str) -> None:
+    lane = lane_of(actor)
+    born = item("s1")
+    lane.send([(born,)])
+    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
+        sending = in_thread(lambda: lane.send([(item("s1", born),)]))
+        await_blocked(admin, 1)
+        blocker.execute("select pg_terminate_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - likewise
+        with pytest.raises(OutcomeUnknownError):
+            sending.result(SOON_S)
+    lane.reopen()
+    assert not lane.was_committed(item("s1", born))
+    lane.close()
+
+
+def test_a_lane_that_somebody_else_took_leaves_the_outcome_open(actor: Actor) -> None:
+    lane = lane_of(actor)
+    commit.Lane(actor.runtime, 1).raise_generation(actor.app)
+    with pytest.raises(OutcomeUnknownError, match="the lane's generation was raised"):
+        lane.send([(item("s1"),)])
+    assert lane.reopen() > 0
+    assert lane.send([(item("s1"),)]) == [Committed(1)]
+    lane.close()
+
+
+def test_a_commit_that_was_cancelled_may_be_sent_again(actor: Actor, admin: str) -> None:
+    lane = lane_of(actor)
+    born = item("s1")
+    lane.send([(born,)])
+    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
+        sending = in_thread(lambda: lane.send([(item("s1", born),)]))
+        await_blocked(admin, 1)
+        blocker.execute("select pg_cancel_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - likewise
+        with pytest.raises(TryAgainError):
+            sending.result(SOON_S)
+    assert lane.send([(item("s1", born),)]) == [Committed(2)]
+    lane.close()
