@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
+from domainflow.actors.answers import error_of
 from domainflow.actors.campaign.actor import campaign_of
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
-from domainflow.actors.shell import BY_CODE
-from domainflow.errors import ActorStopped, AskTimeout, Fenced, Rejected, Unavailable
+from domainflow.errors import ActorStopped, AskTimeout, Fenced, Unavailable
 from domainflow.ids import new_id
 from domainflow.security.context import Context
 from domainflow.store import commands, leases
@@ -85,7 +85,7 @@ class Delivery:
         answer = decode_answer(body)
         if isinstance(answer, Ack):
             return answer
-        raise _error(answer)
+        raise error_of(answer)
 
     def _await(self, id_: str, tenant: str, owner: str, left_s: float) -> bytes | None:
         """Wait for the answer; None: the owner is gone and the command is taken back."""
@@ -113,7 +113,3 @@ class Delivery:
         if error is not None:
             raise error
         return None
-
-
-def _error(refusal: Refusal) -> Exception:
-    return BY_CODE.get(refusal.code, Unavailable if refusal.code == "unavailable" else Rejected)(refusal.message)

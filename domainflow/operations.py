@@ -224,7 +224,7 @@ class CampaignHandle:
         return view(summary, rules.fold(loaded), recent, version=loaded.version, held_by=held_by)
 
     def source(self) -> StoredSource | None:
-        """Return what its list of words or names came to, lines left out by reason; None: a pattern. Raises NotFound."""
+        """Return what its list of words or names came to, with what was left out; None: a pattern. Raises NotFound."""
         summary = self._summary()
         rules = campaign.RULES
         with self._parts.store.tenants(summary.tenant) as connection:

@@ -21,7 +21,7 @@ import uvicorn
 from embed_script import SPEC
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from domainflow import AsyncRuntime, Principal
@@ -29,30 +29,24 @@ from domainflow.aio import AsyncOperations
 from domainflow.errors import NotFound
 from domainflow.lab.process import Lab
 
-PORT = 8000
-
 
 def web(operations: AsyncOperations) -> Starlette:
     """Make the application. Every handler awaits; none blocks the loop."""
 
-    async def create(_: Request) -> Response:
+    async def create(_: Request) -> JSONResponse:
         campaign = await operations.create_campaign(SPEC)
         await campaign.start()
-        return answer(await campaign.view(), status=201)
+        return JSONResponse(msgspec.to_builtins(await campaign.view()), 201)
 
-    async def show(request: Request) -> Response:
-        return answer(await (await operations.campaign(request.path_params["id"])).view())
+    async def show(request: Request) -> JSONResponse:
+        campaign = await operations.campaign(request.path_params["id"])
+        return JSONResponse(msgspec.to_builtins(await campaign.view()))
 
-    async def not_found(_: Request, error: Exception) -> Response:
-        return answer({"error": str(error)}, status=404)
+    async def not_found(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 404)
 
     routes = [Route("/campaigns", create, methods=["POST"]), Route("/campaigns/{id}", show)]
     return Starlette(routes=routes, exception_handlers={NotFound: not_found})
-
-
-def answer(body: object, status: int = 200) -> Response:
-    """Return a value as JSON."""
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def follow(port: int) -> None:
@@ -71,7 +65,7 @@ def follow(port: int) -> None:
 async def main(home: Path | None, *, once: bool) -> None:
     """Open the runtime, serve beside it, close it when the server has ended."""
     async with AsyncRuntime.open(home=home) as runtime:
-        with Lab.start(runtime.home, seed=7), socket.create_server(("127.0.0.1", 0 if once else PORT)) as door:
+        with Lab.start(runtime.home, seed=7), socket.create_server(("127.0.0.1", 0 if once else 8000)) as door:
             operations = runtime.as_principal(Principal(id="web", roles=("operator",), tenant="acme"))
             server = uvicorn.Server(uvicorn.Config(web(operations), log_level="warning"))
             serving = asyncio.create_task(server.serve(sockets=[door]))

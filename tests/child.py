@@ -85,18 +85,25 @@ class Process(NamedTuple):
             return ""
 
 
+def processes() -> list[tuple[Process, int]]:
+    """Return every process of this machine that may be seen, with its parent's number, as of now."""
+    numbers = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]  # noqa: PTH208 - names only
+    return [
+        (Process(number, stat[_STAT_START]), int(stat[_STAT_PPID])) for number in numbers if (stat := _stat(number))
+    ]
+
+
 def descendants(pid: int) -> list[Process]:
     """Return the children of a process, theirs and so on, as of now."""
-    parents: dict[int, list[Process]] = {}
-    for number in (int(entry) for entry in os.listdir("/proc") if entry.isdecimal()):  # noqa: PTH208 - names only
-        if stat := _stat(number):
-            parents.setdefault(int(stat[_STAT_PPID]), []).append(Process(number, stat[_STAT_START]))
+    children: dict[int, list[Process]] = {}
+    for process, parent in processes():
+        children.setdefault(parent, []).append(process)
     found: list[Process] = []
     below = [pid]
     while below:
-        children = parents.get(below.pop(), [])
-        found += children
-        below += [child.pid for child in children]
+        born = children.get(below.pop(), [])
+        found += born
+        below += [child.pid for child in born]
     return found
 
 

@@ -7,14 +7,16 @@ While a commit is under way the actor takes no further message and no thread wai
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic
+from typing import Final, Generic, cast
 
 import structlog
+from msgspec import Struct
 
+from domainflow.actors.answers import give, recorded_answer, refusal_of, settle
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
 from domainflow.actors.effects import Tell
-from domainflow.actors.envelope import DEFERRED, Deferred, Envelope, Reply
+from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
 from domainflow.actors.rules import (
     Ack,
     AuditContext,
@@ -24,20 +26,15 @@ from domainflow.actors.rules import (
     Refusal,
     Rules,
     StateT,
-    decode_answer,
     encode,
     hash_command,
     tag_of,
 )
 from domainflow.actors.signals import Answer
 from domainflow.errors import (
-    Conflict,
-    Corrupt,
     Denied,
     DomainFlowError,
     Fenced,
-    KeyReused,
-    QuotaExceeded,
     Rejected,
     StoreUnavailable,
     VersionConflict,
@@ -55,18 +52,12 @@ from domainflow.store.port import (
     Key,
     KeyTaken,
     Loaded,
-    OutOfStep,
-    OverQuota,
     Stale,
 )
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 MOST_REBASES: Final = 8
 LINGER_S: Final = 1.0  # whoever started a passive actor has a command for it that is still on its way
-BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
-    cls.code: cls for family in (Rejected, Conflict) for cls in (family, *family.__subclasses__())
-}
-
 _log = structlog.get_logger()
 
 
@@ -206,7 +197,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         """Record what changed nothing; the answer waits for the record. The runtime's own reports leave none."""
         context = envelope.context
         if context.principal == system(context.principal.tenant) and not isinstance(answer, Denied):
-            return _give(answer)
+            return give(answer)
         stored = answer if isinstance(answer, Ack) else Refusal(answer.code, str(answer))
         key, box = self._once(envelope.message, context, stored)
         note = AuditNote(
@@ -232,38 +223,36 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     # --- out
 
     def _settled(self, commit: _Commit, outcome: object) -> None:
-        reply = commit.envelope.reply
+        envelope = commit.envelope
         match outcome:
             case Committed():
                 self._adopt(commit.draft)
-                _settle(reply, Ack(self._stream.version, commit.draft.status))
+                settle(envelope.reply, Ack(self._stream.version, commit.draft.status))
             case KeyTaken():
-                _settle(reply, self._answer_of(outcome, commit.envelope))
+                settle(envelope.reply, self._recorded(outcome, envelope))
             case Stale() if not self._rules.owned:
-                self._rebase(commit.envelope)
-            case Stale() | Foreign():
-                _settle(reply, Fenced(f"{self._stream.name} is owned by another runtime now; nothing was written"))
-                self.cell.stop()
-            case OutOfStep():
-                _settle(reply, VersionConflict(f"{self._stream.name}: these batches are not done (any more)"))
-            case OverQuota(reason=reason):
-                _settle(reply, QuotaExceeded(f"{reason}; nothing was created"))
-            case Failed(reason=reason):
-                _log.error("commit_failed", stream=self._stream.name, reason=reason)
-                _settle(reply, StoreUnavailable("the change could not be stored; nothing was written"))
+                self._rebase(envelope)
             case _:
-                raise Corrupt(f"no outcome: {outcome!r}")
+                self._refused(outcome, envelope)
+
+    def _refused(self, outcome: object, envelope: Envelope) -> None:
+        """The candidate is dropped. Whoever writes an owned stream besides us owns it: there is nothing left to do."""
+        if isinstance(outcome, Failed):
+            _log.error("commit_failed", stream=self._stream.name, reason=outcome.reason)
+        settle(envelope.reply, refusal_of(outcome, self._stream.name))
+        if isinstance(outcome, Stale | Foreign):
+            self.cell.stop()
 
     def _noted(self, note: _Note, outcome: object) -> None:
         match outcome:
             case KeyTaken():
-                _settle(note.envelope.reply, self._answer_of(outcome, note.envelope))
+                settle(note.envelope.reply, self._recorded(outcome, note.envelope))
             case Committed():
-                _settle(note.envelope.reply, note.answer)
+                settle(note.envelope.reply, note.answer)
             case _:
                 # No record, no answer that claims one: a failed audit fails the operation.
                 _log.error("audit_failed", stream=self._stream.name, outcome=repr(outcome))
-                _settle(
+                settle(
                     note.envelope.reply, StoreUnavailable("the audit record could not be stored; nothing was changed")
                 )
 
@@ -276,7 +265,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     def _rebase(self, envelope: Envelope) -> None:
         self._tries += 1
         if self._tries > MOST_REBASES:
-            _settle(
+            settle(
                 envelope.reply,
                 VersionConflict(f"{self._stream.name} was moved by others {MOST_REBASES} times in a row"),
             )
@@ -285,11 +274,9 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self.cell.suspend_user()
         self._load()
 
-    def _answer_of(self, taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
-        if taken.command_hash and taken.command_hash != hash_command(envelope.message):  # type: ignore[arg-type]
-            return KeyReused(f"idempotency key {envelope.context.idempotency_key} was used with another command")
-        answer = decode_answer(taken.answer)
-        return answer if isinstance(answer, Ack) else BY_CODE.get(answer.code, Rejected)(answer.message)
+    @staticmethod
+    def _recorded(taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
+        return recorded_answer(taken, cast("Struct", envelope.message), envelope.context.idempotency_key)
 
     # --- loading
 
@@ -320,27 +307,12 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         try:
             answer = self._handle(envelope.message, envelope)  # type: ignore[arg-type]  # it was handled before
         except DomainFlowError as refusal:
-            _settle(envelope.reply, refusal)
+            settle(envelope.reply, refusal)
             return
         if answer is not DEFERRED:
-            _settle(envelope.reply, answer)
+            settle(envelope.reply, answer)
 
     def _resume(self) -> None:
         for effect in self._rules.resume(self._state):
             if isinstance(effect, Tell):
                 self._perform(effect)
-
-
-def _give(answer: Ack | DomainFlowError) -> Ack:
-    if isinstance(answer, DomainFlowError):
-        raise answer
-    return answer
-
-
-def _settle(reply: Reply | None, answer: object) -> None:
-    if reply is None:
-        return
-    if isinstance(answer, BaseException):
-        reply.fail(answer)
-    else:
-        reply.set(answer)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from domainflow.cli.export import checked_target
 from domainflow.cli.hosting import Find
 from domainflow.cli.options import Options
 from domainflow.cli.output import Output
@@ -24,6 +25,7 @@ def detached(options: Options, find: Find, *, seed: int | None, export: Path | N
 
     Returns when that process executes it. Raises Unavailable with its last words when it ends before.
     """
+    checked_target(export)
     with opened(options, campaigns=False, work=False) as (runtime, operations):
         handle = find(operations)
         verb = "start" if handle.view().status is CampaignStatus.PENDING else "resume"

@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from domainflow.actors.rules import Ack
 from domainflow.cli.detach import detached
-from domainflow.cli.export import checked_target
 from domainflow.cli.hosting import host
 from domainflow.cli.options import Export, Global, Lab
 from domainflow.cli.output import Output
@@ -56,7 +55,6 @@ def run(  # noqa: PLR0913 - one an option
     wanted = load_spec(spec)
     if lab is not None:
         wanted = aimed_at_lab(wanted)
-    checked_target(export)
 
     def find(operations: Operations) -> CampaignHandle:
         found = _unfinished(operations, wanted.name) if go_on else None

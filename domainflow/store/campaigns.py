@@ -11,11 +11,12 @@ from domainflow.store.port import CampaignMark, CampaignRow
 
 UUID_DIGITS: Final = 32
 
+MAKE_PRINCIPAL: Final[LiteralString] = """
+insert into domainflow.quota (tenant, principal) values (%s, %s) on conflict do nothing
+"""
+# A statement of its own: one that waited for the row to be made does not see it, and would lock nothing.
 LOCK_PRINCIPAL: Final[LiteralString] = """
-with made as (
-  insert into domainflow.quota (tenant, principal) values (%(tenant)s, %(principal)s) on conflict do nothing
-)
-select 1 from domainflow.quota where tenant = %(tenant)s and principal = %(principal)s for update
+select 1 from domainflow.quota where tenant = %s and principal = %s for update
 """
 COUNT_OF_PRINCIPAL: Final[LiteralString] = """
 select count(*) filter (where c.deleted_at is null and h.status not in ('completed', 'failed', 'cancelled')),
@@ -66,7 +67,8 @@ def over_quota(connection: Connection[TupleRow], tenant: str, row: CampaignRow) 
 
     In the creating transaction: the row stays locked until that ends, so two creators count one after the other.
     """
-    connection.execute(LOCK_PRINCIPAL, {"tenant": tenant, "principal": row.principal})
+    connection.execute(MAKE_PRINCIPAL, (tenant, row.principal))
+    connection.execute(LOCK_PRINCIPAL, (tenant, row.principal))
     counts = connection.execute(COUNT_OF_PRINCIPAL, (tenant, row.principal)).fetchone()
     active, recent = counts or (0, 0)
     if active >= row.most_active:

@@ -46,12 +46,16 @@ with barrier as materialized (
 ), short as (
   select a.item as ord from unnest(%(a_item)b::bigint[], %(a_id)b::bigint[]) as a(item, id)
     left join settled_work s on s.id = a.id where s.id is null
+), boxed as materialized (
+  -- Locked, so that who takes his command back either comes before this, and is seen here, or finds it answered.
+  select c.id, c.answer from domainflow.command c
+   where c.id = any (%(box)b::uuid[]) and (select count(*) from locked) >= 0 for update
 ), taken as materialized (
   select i.ord, k.command_hash, k.answer from item i
     join domainflow.idempotency k on k.tenant = i.tenant and k.principal = i.principal and k.key = i.key
   union all
   select i.ord, ''::bytea, c.answer from item i
-    join domainflow.command c on c.id = i.box::uuid where c.answer is not null
+    join boxed c on c.id = i.box::uuid where c.answer is not null
 ), fit as materialized (
   select i.* from item i
    where i.ord not in (select ord from short) and i.ord not in (select ord from taken)

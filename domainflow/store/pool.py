@@ -3,9 +3,10 @@
 Every connection takes on one of our roles at once, so that row-level security holds even under a superuser's DSN.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Self
 
 import psycopg
 from psycopg import Connection
@@ -23,6 +24,8 @@ ROLES: Final[dict[str, LiteralString]] = {
 KEEPALIVES: Final = (
     "connect_timeout=10 keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000"
 )
+TENACITY_S: Final = 4.0  # less than the five seconds that a pool waits for its threads when it is closed
+AGAIN_S: Final = 0.1
 
 
 def lively(dsn: str) -> str:
@@ -90,14 +93,36 @@ def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool
         take_role(connection, role)
 
     return ConnectionPool(
-        lambda: lively(dsn()),  # asked at each connection: a server that was restarted may listen elsewhere
         min_size=1,
         max_size=size,
         timeout=30.0,
         max_waiting=1000,
         kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
+        connection_class=_tenacious(dsn),
         configure=configure,
         check=ConnectionPool.check_connection,
         name=f"domainflow-{role}",
         open=True,
     )
+
+
+def _tenacious(dsn: Callable[[], str]) -> type[Connection[TupleRow]]:
+    """Connections that are tried for again and again, each time where the server is by then.
+
+    A pool alone waits for twice as long after each try in vain: a server that is back would not be noticed for as long
+    as it had been gone.
+    """
+
+    class Tenacious(Connection[TupleRow]):
+        @classmethod
+        def connect(cls, _conninfo: str = "", **kwargs: object) -> Self:  # type: ignore[override]  # as a pool calls it
+            deadline_s = time.monotonic() + TENACITY_S
+            while True:
+                try:
+                    return super().connect(lively(dsn()), **kwargs)  # type: ignore[arg-type]  # they are a pool's
+                except psycopg.OperationalError:
+                    if time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(AGAIN_S)
+
+    return Tenacious

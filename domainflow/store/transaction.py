@@ -33,7 +33,8 @@ def transaction(
 ) -> Iterator[Connection[TupleRow]]:
     """Open a transaction that sees `tenants`; commit at the end, roll back on an exception.
 
-    Tenants hold no comma (`security.input.check_identifier`). A transaction inside another is a savepoint.
+    Tenants hold no comma (`security.input.check_identifier`). Not for use inside another one: psycopg
+    refuses that with ProgrammingError.
     `one_instant`: all its statements see the same snapshot (REPEATABLE READ); for reading only.
     """
     limits = (",".join(tenants), str(statement_timeout_ms), str(LOCK_TIMEOUT_MS), str(IDLE_TIMEOUT_MS))

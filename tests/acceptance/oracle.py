@@ -34,8 +34,12 @@ REDIRECTS: Final = 5
 
 _UNSEEN: Final = frozenset({"head", "script", "style", "noscript", "template", "nav", "footer", "aside"})
 _DNS_STATUS: Final = {
-    **{"NXDOMAIN": "unresolved", "NOANSWER": "unresolved", "TIMEOUT": "timeout"},
-    **{"SERVFAIL": "error", "REFUSED": "error", "ERROR": "error"},
+    "NXDOMAIN": "unresolved",
+    "NOANSWER": "unresolved",
+    "TIMEOUT": "timeout",
+    "SERVFAIL": "error",
+    "REFUSED": "error",
+    "ERROR": "error",
 }
 
 
@@ -51,15 +55,16 @@ def word_names(source: WordsSource) -> list[str]:
 
 def pattern_names(source: PatternSource) -> list[str]:
     """Every name of a pattern, in order: digits from the left, the alphabet sorted."""
-    variables = ["".join(v) for v in itertools.product(sorted(set(source.character_set)), repeat=source.variable_length)]
-    end = source.constant, source.tld.removeprefix(".")
+    alphabet = sorted(set(source.character_set))
+    variables = ["".join(digits) for digits in itertools.product(alphabet, repeat=source.variable_length)]
+    constant, tld = source.constant, source.tld.removeprefix(".")
     match source.pattern_type:
         case PatternType.PREFIX:
-            return [f"{one}{end[0]}.{end[1]}" for one in variables]
+            return [f"{variable}{constant}.{tld}" for variable in variables]
         case PatternType.SUFFIX:
-            return [f"{end[0]}{one}.{end[1]}" for one in variables]
+            return [f"{constant}{variable}.{tld}" for variable in variables]
         case PatternType.BOTH:
-            return [f"{one}{end[0]}{two}.{end[1]}" for one, two in itertools.product(variables, variables)]
+            return [f"{one}{constant}{two}.{tld}" for one, two in itertools.product(variables, variables)]
 
 
 # --- pages

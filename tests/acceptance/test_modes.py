@@ -1,4 +1,4 @@
-"""Campaigns by other ways than straight through: patterns, steps, phases left out, run again or tried again, refusals."""
+"""Campaigns by other ways than straight through: patterns, steps, phases left out, run or tried again, refusals."""
 
 import csv
 import shutil

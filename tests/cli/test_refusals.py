@@ -46,13 +46,19 @@ def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path, capsys: pytes
     assert said["error"]["message"] == f"{tmp_path}/none.toml: cannot be read (No such file or directory)"
 
 
+@pytest.mark.parametrize("how", [(), ("--detach",)], ids=["here", "detached"])
 @pytest.mark.parametrize("target", ["found.xls", "no/such/folder/found.csv"])
 def test_an_export_that_could_not_be_written_is_refused_before_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    how: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "spec.toml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        main(["run", str(tmp_path / "spec.toml"), "--export", str(tmp_path / target), "--home", str(tmp_path / "home")])
+        main(["run", "spec.toml", *how, "--export", str(tmp_path / target), "--home", str(tmp_path / "home")])
     assert ended.value.code == 2
     assert "--export: " in capsys.readouterr().err
     assert not (tmp_path / "home").exists()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
-from child import Child, Process, descendants, eventually
+from child import Child, Process, descendants, eventually, processes
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -200,7 +200,7 @@ def kill(process: Process) -> None:
 
 def _all_of(home: Path) -> list[Process]:
     """Every process whose command line names the home."""
-    return [process for process in descendants(1) if str(home) in process.command]
+    return [process for process, _ in processes() if str(home) in process.command]
 
 
 def _sorted_csv(rows: list[Row]) -> str:

@@ -4,6 +4,7 @@
 """
 
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from rig import (  # isort: skip  # beside this file
 
 FEW: Final = Size(kills=5, names=5_000, batch_size=250, life_s=(0.3, 2.0))
 MANY: Final = Size(kills=40, names=20_000, batch_size=250, life_s=(0.5, 3.0))
+MOST_SLOW: Final = 10  # times as long as it should take: a single wait on a busy machine
 KILLED_WHILE_OPENING: Final = 0.2  # the share of hosts that do not live to work
 SIZES: Final = [
     pytest.param(FEW, id="few", marks=pytest.mark.timeout(180)),
@@ -71,7 +73,9 @@ def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
     story.check()
     limits_s.append(claim_limit_s())
     print(f"{story.kills} kills, {story.campaigns} campaigns; s to claim again {waits_s}, limit {limits_s}")  # noqa: T201
-    assert max(waits_s) <= max(limits_s)
+    # One that waited out a lease would have taken minutes; one that is slow on a busy machine takes seconds.
+    assert statistics.median(waits_s) <= max(limits_s)
+    assert max(waits_s) <= MOST_SLOW * max(limits_s)
 
 
 def test_a_campaign_survives_kills_of_its_workers(made: Rig) -> None:

@@ -1,6 +1,7 @@
 """Commits that meet: each race is forced by a lock that is held, never by time. Real Postgres."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -105,19 +106,22 @@ def test_batches_with_the_same_streams_in_another_order_do_not_deadlock(actor: A
 def test_of_a_group_that_meets_a_commit_of_its_shared_stream_no_half_is_ever_written(
     actor: Actor, other: Actor, admin: str
 ) -> None:
-    """The other transaction has moved the stream and is not committed when the group begins; thirty times."""
-    shared = item("pattern/acme/p")
-    actor.commit(shared)
+    """The other statement holds the stream and is not committed when the group begins; thirty times."""
+    shared, gate = item("pattern/acme/p"), item("z")
+    actor.commit(shared, gate)
     for _ in range(30):
-        id_, theirs = new_uuid(), item(shared.stream, shared, body=b"theirs")
-        with transaction(other.app, tenants=["acme"]):
-            commit.commit_batch(other.app, other.lane, [theirs])
-            start, mine = birth(id_), item(shared.stream, shared, body=b"mine")
-            group = in_thread(lambda mine=mine, start=start: actor.group(mine, start))  # type: ignore[misc]  # bound now
+        id_, theirs, through = new_uuid(), item(shared.stream, shared, body=b"theirs"), item("z", gate)
+        start, mine = birth(id_), item(shared.stream, shared, body=b"mine")
+        with row_lock(admin, LOCK_HEAD, "z") as blocker:
+            moving = in_thread(partial(other.commit, theirs, through))
             await_blocked(admin, 1)
+            group = in_thread(partial(actor.group, mine, start))
+            await_blocked(admin, 2)
+            blocker.rollback()
+        assert moving.result(SOON_S) == [Committed(theirs.version), Committed(through.version)]
         assert group.result(SOON_S) == Stale(theirs.version)
         assert streams.head(actor.upkeep, f"campaign/{id_}") is None
-        shared = theirs
+        shared, gate = theirs, through
     assert actor.see("select count(*) from domainflow.campaign") == [0]
     assert versions(actor, shared.stream) == list(range(1, 32))
 
@@ -147,20 +151,23 @@ def keyed(stream: str, answer: bytes) -> Item:
 
 
 def test_of_two_that_race_for_one_key_one_wins_and_the_other_gets_its_answer(actor: Actor, other: Actor, admin: str) -> None:
-    winner, loser = lane_of(actor), lane_of(other)
-    try:
-        with transaction(winner._open, tenants=["acme"]):  # noqa: SLF001 - to hold its commit open
-            assert winner.send([(keyed("s1", b"first"),)]) == [Committed(1)]
-            losing = in_thread(lambda: loser.send([(keyed("s2", b"second"),)]))
-            await_blocked(admin, 1)
-        with pytest.raises(PoisonError) as error:
-            losing.result(SOON_S)
-        assert error.value.race
-        assert versions(actor, "s2") == []
-        assert loser.send([(keyed("s2", b"second"),)]) == [KeyTaken(b"c", b"first")]
-    finally:
-        winner.close()
-        loser.close()
+    lanes = lane_of(actor), lane_of(other)
+    gates = item("y"), item("z")
+    actor.commit(*gates)
+    batches = [[(keyed(f"s{n}", b"%d" % n),), (item(gate.stream, gate),)] for n, gate in enumerate(gates)]
+    with row_lock(admin, "select 1 from domainflow.head for update") as blocker:
+        racing = [in_thread(partial(lane.send, batch)) for lane, batch in zip(lanes, batches, strict=True)]
+        await_blocked(admin, 2)  # both have begun: neither will see the other's key
+        blocker.rollback()
+    errors = [each.exception(SOON_S) for each in racing]
+    winner = errors.index(None)
+    error = errors[1 - winner]
+    assert isinstance(error, PoisonError)
+    assert error.race
+    assert versions(actor, f"s{1 - winner}") == []
+    assert lanes[1 - winner].send(batches[1 - winner]) == [KeyTaken(b"c", b"%d" % winner), Committed(2)]
+    for lane in lanes:
+        lane.close()
 
 
 # --- a boxed command that its sender takes back
@@ -190,10 +197,15 @@ def test_a_command_that_is_being_done_cannot_be_taken_back(actor: Actor, admin: 
         with pool.connect(actor.dsn, "app") as sender, transaction(sender, tenants=["acme"]):
             return commands.withdraw(sender, id_, b"taken back")
 
-    with transaction(actor.app, tenants=["acme"]):
-        assert actor.commit(item("s1", box=BoxAnswer(id_, b"done"))) == [Committed(1)]
-        withdrawing = in_thread(withdraw)
+    hold = "insert into domainflow.idempotency (tenant, principal, key, command_hash, answer) values ('acme', 'alice', 'k', '', '')"
+    key = Key(principal="alice", key="k", command_hash=b"c", answer=b"done")
+    with row_lock(admin, hold) as blocker:
+        doing = in_thread(lambda: actor.commit(item("s1", box=BoxAnswer(id_, b"done"), key=key)))
         await_blocked(admin, 1)
+        withdrawing = in_thread(withdraw)
+        await_blocked(admin, 2)
+        blocker.rollback()
+    assert doing.result(SOON_S) == [Committed(1)]
     assert withdrawing.result(SOON_S) is False
     assert actor.see("select answer from domainflow.command") == [b"done"]
 

@@ -16,7 +16,7 @@ from domainflow.actors.effects import Wake
 from domainflow.backoff import delay_s
 from domainflow.engines.local import LocalEngine
 from domainflow.engines.port import LostWorker
-from domainflow.errors import DomainFlowError, Unavailable
+from domainflow.errors import DomainFlowError, StoreUnavailable, Unavailable
 from domainflow.store import work_items
 from domainflow.store.postgres import Postgres
 from domainflow.store.work_items import Claim, Result
@@ -46,6 +46,7 @@ class Claimer(Behaviour[object]):
         self._ended: list[BatchFailure | LostWorker] = []
         self._make_engine = engine
         self._engine: LocalEngine | None = None
+        self._in_doubt = False  # the store may hold claims of ours that we never heard of or did not hand out
 
     def on_start(self) -> None:
         self._engine = self._make_engine(self.cell.ref.signal)
@@ -71,6 +72,7 @@ class Claimer(Behaviour[object]):
             self._claim()
         except Unavailable as error:
             _log.warning("claimer_waits_for_store", error=str(error)[:200])
+            self._in_doubt = True
         self.cell.start_timer("tick", self._tick_s, Wake())
 
     def on_stop(self) -> None:
@@ -80,7 +82,7 @@ class Claimer(Behaviour[object]):
     # --- in
 
     def _store_results(self) -> None:
-        wanted = [(came, running) for came in self._came if (running := self._running.get(came.item)) is not None]
+        wanted = [(came, running) for came in self._came if (running := self._held(came.item, came.fence)) is not None]
         if not wanted:
             self._came.clear()
             return
@@ -102,7 +104,7 @@ class Claimer(Behaviour[object]):
             del self._ended[0]
 
     def _fail(self, failure: BatchFailure) -> None:
-        running = self._running.get(failure.item)
+        running = self._held(failure.item, failure.fence)
         if running is None:
             return
         claim = running.claim
@@ -123,8 +125,14 @@ class Claimer(Behaviour[object]):
         with self._store.upkeep() as connection:
             for item, fence in lost.items:
                 work_items.return_lost(connection, item, fence, alone=len(lost.items) == 1)
-        for item, _ in lost.items:
-            self._running.pop(item, None)
+        for item, fence in lost.items:
+            if self._held(item, fence) is not None:
+                del self._running[item]
+
+    def _held(self, item: int, fence: int) -> Running | None:
+        """What runs under this claim; None: it was another claim of the item, given back meanwhile or rescued."""
+        running = self._running.get(item)
+        return running if running is not None and running.claim.fence == fence else None
 
     # --- out
 
@@ -133,7 +141,10 @@ class Claimer(Behaviour[object]):
         if engine is None or (free := engine.free()) <= 0:
             return
         with self._store.upkeep() as connection:
+            if self._in_doubt:
+                work_items.give_back(connection, self._runtime, but=list(self._running))
             claims = work_items.claim(connection, self._runtime, free)
+        self._in_doubt = False
         for claim in claims:
             self._hand_out(engine, claim)
 
@@ -141,6 +152,8 @@ class Claimer(Behaviour[object]):
         try:
             spec = self._specs.make(claim)
             retries = self._specs.state(claim).spec.retries
+        except StoreUnavailable:
+            raise
         except DomainFlowError as error:
             self._return(claim, str(error)[:500], retries=1_000_000)  # the host's fault, not the item's
             return

@@ -1,0 +1,10 @@
+"""The commit statement with its guard taken out, for the proof that it is this guard that a test bears out."""
+
+from typing import Final
+
+from domainflow.store.commit import COMMIT
+
+EPOCH_GUARD: Final = " and h.epoch is not distinct from i.epoch"
+assert EPOCH_GUARD in COMMIT
+
+COMMIT_WITHOUT_EPOCH: Final = COMMIT.replace(EPOCH_GUARD, "")

@@ -1,0 +1,285 @@
+"""Work items: claimed by one, finished under a fence, returned or given up by rules. Real Postgres, real threads."""
+
+from collections.abc import Iterator
+
+import pytest
+from durable import SOON_S, Actor, acting, await_blocked, await_gone, emptied, in_thread, item, migrated, new_uuid, row_lock
+
+from conftest import Database
+from domainflow.store import results, work_items
+from domainflow.store.port import Item, OpenItem
+from domainflow.store.transaction import transaction
+from domainflow.store.work_items import Claim, Done, Failure, LedgerCounts, Result
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+COUNTS = (("resolved", 7), ("unresolved", 3))
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+    with acting(emptied.dsn) as acts:
+        yield acts
+
+
+@pytest.fixture
+def other(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - likewise
+    with acting(emptied.dsn) as acts:
+        yield acts
+
+
+def open_work(actor: Actor, batches: int = 1, status: str = "running") -> str:
+    """A campaign with so many ready items of 10 positions each."""
+    campaign = new_uuid()
+    opens = tuple(OpenItem(1, 1, n, 10 * n, 10 * n + 10, parked=False) for n in range(batches))
+    actor.commit(item(f"campaign/{campaign}", epoch=1, status=status, campaign=campaign, opens=opens))
+    return campaign
+
+
+def claim(actor: Actor, limit: int = 100) -> list[Claim]:
+    return work_items.claim(actor.upkeep, actor.runtime, limit)
+
+
+def claim_one(actor: Actor) -> Claim:
+    (only,) = claim(actor)
+    return only
+
+
+def result(claimed: Claim, fence: int | None = None) -> Result:
+    hits = ((claimed.start + 1, b"hit"), (claimed.start + 2, b"other"))
+    return Result(item=claimed.id, fence=claimed.fence if fence is None else fence, counts=COUNTS, outcomes=b"v", hits=hits)
+
+
+def complete(actor: Actor, result_: Result) -> bool:
+    with transaction(actor.app, tenants=["acme"]):
+        return work_items.complete(actor.app, result_)
+
+
+def counts(actor: Actor, campaign: str) -> LedgerCounts | None:
+    return work_items.ledger(actor.upkeep, [campaign]).get(campaign)
+
+
+def again_at_once(actor: Actor) -> None:
+    actor.upkeep.execute("update domainflow.work_item set run_at = now()")
+
+
+# --- claiming
+
+
+def test_a_claim_is_the_oldest_ready_items_with_all_that_a_worker_needs(actor: Actor) -> None:
+    campaign = open_work(actor, 3)
+    first, second = claim(actor, 2)
+    assert (first.campaign, first.tenant, first.phase, first.run) == (campaign, "acme", 1, 1)
+    assert (first.batch, first.start, first.stop, first.failures, first.losses) == (0, 0, 10, 0, 0)
+    assert (second.batch, second.start, second.stop) == (1, 10, 20)
+    assert counts(actor, campaign) == LedgerCounts(1, 2, 0, 0, "")
+
+
+@pytest.mark.parametrize("status", ["pending", "queued", "pausing", "paused", "completed", "failed", "cancelled"])
+def test_only_running_campaigns_are_worked_on(actor: Actor, status: str) -> None:
+    open_work(actor, status=status)
+    assert claim(actor) == []
+
+
+def test_what_is_to_be_tried_later_is_not_claimed_now(actor: Actor) -> None:
+    open_work(actor)
+    actor.upkeep.execute("update domainflow.work_item set run_at = now() + interval '1 hour'")
+    assert claim(actor) == []
+
+
+@pytest.mark.parametrize("death", ["session", "lease", "unknown"])
+def test_a_runtime_that_is_not_alive_claims_nothing(actor: Actor, emptied: Database, death: str) -> None:  # noqa: F811 - a fixture
+    open_work(actor)
+    if death == "session":
+        pid = actor.session.info.backend_pid
+        actor.die()
+        await_gone(emptied.admin_dsn, pid)
+    elif death == "lease":
+        actor.upkeep.execute("update domainflow.runtime set lease_until = now() - interval '1 second'")
+    else:
+        actor.upkeep.execute("delete from domainflow.runtime")
+    assert claim(actor) == []
+
+
+def test_two_claimers_never_share_an_item(actor: Actor, other: Actor) -> None:
+    open_work(actor, 60)
+
+    def claim_all(claimer: Actor) -> list[int]:
+        found: list[int] = []
+        while mine := claim(claimer, 3):
+            found += [each.id for each in mine]
+        return found
+
+    theirs = in_thread(lambda: claim_all(other))
+    mine = claim_all(actor)
+    both = [*mine, *theirs.result(SOON_S)]  # type: ignore[misc]  # a list
+    assert sorted(both) == sorted(actor.see("select id from domainflow.work_item"))
+    assert len(set(both)) == 60
+
+
+def test_an_item_that_another_is_claiming_is_passed_over_without_waiting(actor: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+    open_work(actor, 2)
+    with row_lock(emptied.admin_dsn, "select 1 from domainflow.work_item where batch = 0 for update"):
+        assert [each.batch for each in claim(actor)] == [1]
+
+
+# --- finishing
+
+
+def test_a_finished_item_has_its_result_and_waits_to_be_accounted(actor: Actor) -> None:
+    campaign = open_work(actor)
+    claimed = claim_one(actor)
+    assert complete(actor, result(claimed))
+    assert work_items.done(actor.upkeep, [campaign]) == {campaign: [Done(claimed.id, 1, 1, 0, COUNTS)]}
+    assert counts(actor, campaign) == LedgerCounts(0, 0, 1, 0, "")
+    run = results.Run(campaign, 1, 1)
+    (stored,) = results.batches(actor.upkeep, run)
+    assert (stored.batch, stored.start, stored.stop, stored.outcomes) == (0, 0, 10, b"v")
+    assert results.hits(actor.upkeep, run, 0, 10) == [(1, b"hit"), (2, b"other")]
+    assert results.hits(actor.upkeep, run, 2, 10) == [(2, b"other")]
+
+
+def test_a_zombies_result_is_refused_and_leaves_nothing(actor: Actor) -> None:
+    campaign = open_work(actor)
+    zombie = claim_one(actor)
+    work_items.unclaim(actor.upkeep, zombie.id, zombie.fence)
+    assert not complete(actor, result(zombie))  # it is ready
+    successor = claim_one(actor)
+    assert not complete(actor, result(zombie))  # it is somebody else's
+    assert complete(actor, result(successor))
+    assert not complete(actor, result(successor))  # it is done
+    assert actor.see("select count(*) from domainflow.batch") == [1]
+    assert len(work_items.done(actor.upkeep, [campaign])[campaign]) == 1
+
+
+def test_a_result_of_a_cancelled_campaign_never_lands(actor: Actor) -> None:
+    campaign = open_work(actor)
+    claimed = claim_one(actor)
+    with transaction(actor.app, tenants=["acme"]):
+        work_items.drop(actor.app, campaign)
+    assert not complete(actor, result(claimed))
+    assert actor.see("select count(*) from domainflow.batch") == [0]
+    assert counts(actor, campaign) is None
+
+
+def test_a_result_that_lands_while_its_campaign_is_being_cancelled_goes_with_it(actor: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+    campaign = open_work(actor)
+    claimed = claim_one(actor)
+
+    def cancel() -> None:
+        with transaction(actor.app, tenants=["acme"]):
+            work_items.drop(actor.app, campaign)
+
+    with acting(emptied.dsn) as worker, transaction(worker.app, tenants=["acme"]):
+        assert work_items.complete(worker.app, result(claimed))
+        cancelling = in_thread(cancel)
+        await_blocked(emptied.admin_dsn, 1)
+    cancelling.result(SOON_S)
+    assert actor.see("select count(*) from domainflow.batch") == [0]
+    assert actor.see("select count(*) from domainflow.hit") == [0]
+
+
+# --- failing
+
+
+def test_a_failed_item_comes_back_after_its_delay_until_its_retries_are_used_up(actor: Actor) -> None:
+    campaign = open_work(actor)
+    for attempt in range(3):
+        claimed = claim_one(actor)
+        assert claimed.failures == attempt
+        work_items.fail(actor.upkeep, claimed.id, claimed.fence, Failure(reason=f"try {attempt}", retries=2, delay_s=3600))
+        assert claim(actor) == []
+        again_at_once(actor)
+    assert counts(actor, campaign) == LedgerCounts(0, 0, 0, 1, "try 2")
+    assert claim(actor) == []
+
+
+def test_a_failure_under_an_old_fence_counts_nothing(actor: Actor) -> None:
+    campaign = open_work(actor)
+    claimed = claim_one(actor)
+    work_items.fail(actor.upkeep, claimed.id, claimed.fence - 1, Failure(reason="late", retries=0, delay_s=0))
+    assert counts(actor, campaign) == LedgerCounts(0, 1, 0, 0, "")
+
+
+# --- losing
+
+
+def test_a_lost_worker_counts_as_no_failure(actor: Actor) -> None:
+    open_work(actor)
+    for losses in range(5):
+        claimed = claim_one(actor)
+        assert (claimed.failures, claimed.losses) == (0, losses)
+        work_items.return_lost(actor.upkeep, claimed.id, claimed.fence, alone=False)
+
+
+def test_an_item_that_was_lost_three_times_on_its_own_is_poison(actor: Actor) -> None:
+    campaign = open_work(actor)
+    for alone in (True, False, True, True):
+        claimed = claim_one(actor)
+        work_items.return_lost(actor.upkeep, claimed.id, claimed.fence, alone=alone)
+    assert counts(actor, campaign) == LedgerCounts(0, 0, 0, 1, "poison: its worker died each time")
+
+
+def test_items_of_dead_runtimes_are_put_back_and_count_nothing(actor: Actor, other: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+    open_work(actor, 3)
+    (mine,), (theirs,) = claim(actor, 1), claim(other, 1)
+    assert work_items.rescue(actor.upkeep, actor.runtime) == 0  # both live
+    pid = other.session.info.backend_pid
+    other.die()
+    await_gone(emptied.admin_dsn, pid)
+    assert work_items.rescue(actor.upkeep, actor.runtime) == 1
+    again = {each.id: each for each in claim(actor)}
+    assert (again[theirs.id].failures, again[theirs.id].losses) == (0, 0)
+    assert mine.id not in again
+    assert not complete(other, result(theirs))  # its former holder is a zombie
+
+
+def test_a_runtime_that_ends_in_order_gives_back_what_it_does_not_work_on(actor: Actor) -> None:
+    open_work(actor, 2)
+    first, second = claim(actor)
+    work_items.give_back(actor.upkeep, actor.runtime, but=[second.id])
+    assert [each.id for each in claim(actor)] == [first.id]
+
+
+# --- looking
+
+
+def test_done_and_ledger_speak_only_of_the_campaigns_they_were_asked_about(actor: Actor) -> None:
+    mine, theirs = open_work(actor, 3), open_work(actor, 1)
+    for claimed in claim(actor, 2):
+        complete(actor, result(claimed))
+    assert [done.batch for done in work_items.done(actor.upkeep, [mine])[mine]] == [0, 1]
+    assert work_items.ledger(actor.upkeep, [mine]) == {mine: LedgerCounts(1, 0, 2, 0, "")}
+    assert set(work_items.ledger(actor.upkeep, [mine, theirs, new_uuid()])) == {mine, theirs}
+    assert work_items.done(actor.upkeep, [theirs]) == {}
+
+
+def test_batches_are_read_page_by_page_in_order(actor: Actor) -> None:
+    campaign = open_work(actor, 7)
+    for claimed in reversed(claim(actor)):
+        complete(actor, result(claimed))
+    run = results.Run(campaign, 1, 1)
+    assert [stored.start for stored in results.batches(actor.upkeep, run, page=3)] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_a_deleted_campaigns_results_go_in_slices(actor: Actor) -> None:
+    campaign = open_work(actor, 3)
+    for claimed in claim(actor):
+        complete(actor, result(claimed))
+    assert results.deleted_campaign(actor.upkeep) is None
+    actor.upkeep.execute("reset role")
+    slices = 0
+    with acting(actor.dsn) as upkeep:
+        while results.delete_slice(upkeep.upkeep, campaign, rows=2):
+            slices += 1
+            assert slices < 10
+        assert upkeep.see("select count(*) from domainflow.batch") == [0]
+        assert upkeep.see("select count(*) from domainflow.hit") == [0]
+    assert slices == 5  # six hits, three batches, two at a time
+
+
+def test_an_item_is_worth_nothing_without_its_commit(actor: Actor) -> None:
+    campaign = new_uuid()
+    refused: Item = item("s1", item("s1"), campaign=campaign, opens=(OpenItem(1, 1, 0, 0, 10, parked=False),))
+    actor.commit(refused)
+    assert counts(actor, campaign) is None
