@@ -3,6 +3,7 @@
 For threads of the host; waits.
 """
 
+import contextlib
 import time
 import uuid
 from typing import Any, Final
@@ -23,6 +24,7 @@ from domainflow.tree import Parts
 
 LOOK_AGAIN_S: Final = 0.02
 ALIVE_AGAIN_S: Final = 0.5
+LET_GO_S: Final = 5.0
 
 
 class Delivery:
@@ -41,10 +43,13 @@ class Delivery:
         # With a key even where the caller gave none: a command may be sent again to the next owner, and counts once.
         context = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
         deadline_s = time.monotonic() + timeout_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            answer = self._deliver_once(command, context, left_s)
-            if answer is not None:
-                return answer
+        try:
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                answer = self._deliver_once(command, context, left_s)
+                if answer is not None:
+                    return answer
+        finally:
+            self._let_go()
         raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s} s; nothing was done")
 
     def _deliver_once(self, command: msgspec.Struct, context: Context, left_s: float) -> Ack | None:
@@ -63,6 +68,12 @@ class Delivery:
 
     def _start(self, left_s: float) -> Ref[Any]:
         return self._parts.start("campaigns", self._parts.campaign_spec(self._stream), left_s)
+
+    def _let_go(self) -> None:
+        """Keep no campaign that this runtime would not execute: as long as it held it, nobody else would."""
+        if not self._parts.campaigns and self._parts.find_campaign(campaign_of(self._stream)) is not None:
+            with contextlib.suppress(Unavailable):  # the command's answer stands; another attempt comes with the next
+                self._parts.let_go(self._stream, LET_GO_S)
 
     def _other_owner(self) -> str | None:
         with self._parts.store.upkeep() as connection:

@@ -45,7 +45,7 @@ from domainflow.store.sources import StoredSource
 from domainflow.tree import Parts
 from domainflow.views import RECENT, Change, View, change, view
 from domainflow.vocabulary import CampaignStatus, Phase
-from domainflow.work import freezing, generation
+from domainflow.work import dns_resolvers, freezing, generation
 
 COMMAND_S: Final = 10.0
 CREATE_S: Final = 60.0
@@ -79,6 +79,7 @@ class Operations:
             AskTimeout: it is not known; ask again with the same key.
         """
         spec = checked_spec(spec)
+        dns_resolvers.check(spec.dns)
         self._must("campaigns:create")
         source = self._frozen(spec)
         id_ = self._id_for(idempotency_key)
@@ -195,7 +196,9 @@ class CampaignHandle:
     def configure_phase(
         self, phase: Phase, config: PhaseConfig, *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
     ) -> Ack:
-        """Change what a phase that has not begun will run with."""
+        """Change what a phase that has not begun will run with. Raises InvalidInput."""
+        if config.dns is not None:
+            dns_resolvers.check(config.dns)
         return self._command(ConfigurePhase(phase=phase, config=config), timeout_s, idempotency_key)
 
     def start_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:

@@ -16,7 +16,7 @@ from domainflow.actors.coordinator.front import Coordinator, DatabaseClock
 from domainflow.actors.coordinator.lane import CommitLane
 from domainflow.actors.coordinator.messages import LaneMessage, Load
 from domainflow.actors.directory import Directory
-from domainflow.actors.dynamic import DynamicSupervisor, StartChild
+from domainflow.actors.dynamic import DynamicSupervisor, StartChild, StopChild
 from domainflow.actors.effects import CLAIMER, Tell, Wake
 from domainflow.actors.envelope import Reply
 from domainflow.actors.listener import Listener
@@ -33,6 +33,7 @@ from domainflow.errors import Unavailable
 from domainflow.ids import new_id
 from domainflow.security.context import Context, Principal, system
 from domainflow.settings import Settings
+from domainflow.store import leases
 from domainflow.store.commit_connection import CommitConnection
 from domainflow.store.port import AuditNote, Committed, HeldElsewhere, Loaded
 from domainflow.store.postgres import Postgres
@@ -90,6 +91,15 @@ class Parts:
             raise Unavailable(f"this runtime has no {supervisor}: it is closed")
         started = ref.ask(StartChild(spec), Context(principal=system(""), correlation_id=""), timeout_s=timeout_s)
         return cast("Ref[Any]", started)
+
+    def let_go(self, stream: str, timeout_s: float) -> None:
+        """Have no actor of a campaign's stream here and give the stream back; waits. Raises Unavailable."""
+        supervisor = self.directory.find("campaigns")
+        if supervisor is not None:
+            stop, context = StopChild(campaign.campaign_of(stream)), Context(principal=system(""), correlation_id="")
+            supervisor.ask(stop, context, timeout_s=timeout_s)
+        with self.store.upkeep() as connection:
+            leases.release_stream(connection, self.runtime, stream)
 
     def note_denied(self, principal: Principal, permission: str, rule: str) -> None:
         """Record a denial that no actor heard of, and wait until it is recorded. Raises Unavailable."""

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import psycopg
 import pytest
+from conftest import Database
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from conftest import Database
 from domainflow.store import commit, leases, migrate, pool
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.embedded import EmbeddedServer
@@ -27,9 +27,10 @@ Postgres = Connection[TupleRow]
 # A database a test costs half a second, and emptying one a hundredth of that. The append-only trigger is passed by.
 EMPTY: Final = """
 set session_replication_role = replica;
-delete from domainflow.head; delete from domainflow.event; delete from domainflow.snapshot; delete from domainflow.batch;
-delete from domainflow.idempotency; delete from domainflow.command; delete from domainflow.campaign; delete from domainflow.hit;
-delete from domainflow.quota; delete from domainflow.work_item; delete from domainflow.lane; delete from domainflow.runtime;
+delete from domainflow.head; delete from domainflow.event; delete from domainflow.snapshot;
+delete from domainflow.batch; delete from domainflow.hit; delete from domainflow.work_item;
+delete from domainflow.idempotency; delete from domainflow.command; delete from domainflow.campaign;
+delete from domainflow.quota; delete from domainflow.lane; delete from domainflow.runtime;
 """
 
 
@@ -71,7 +72,13 @@ def event(stream: str, version: int, previous: bytes, *, tenant: str = "acme", b
         body=body,
     )
     return NewEvent(
-        version=version, type="test.moved", type_version=1, recorded_at_us=NOW_US, context=b"who", body=body, hash=digest
+        version=version,
+        type="test.moved",
+        type_version=1,
+        recorded_at_us=NOW_US,
+        context=b"who",
+        body=body,
+        hash=digest,
     )
 
 
@@ -88,7 +95,9 @@ def item(
     version, previous = (after.version, after.hash) if after else (0, GENESIS)
     chained = []
     for step in range(1, events + 1):
-        chained.append(event(stream, version + step, chained[-1].hash if chained else previous, tenant=tenant, body=body))
+        chained.append(
+            event(stream, version + step, chained[-1].hash if chained else previous, tenant=tenant, body=body)
+        )
     return Item(stream=stream, tenant=tenant, expected=version, previous=previous, events=tuple(chained), **rest)
 
 

@@ -29,7 +29,7 @@ SPEC = CampaignSpec(
     ),
 )
 SOON_S = 20.0
-TICK_S = 0.01
+TICK_S = 0.001
 FEW = 5  # ticks; a loop that waits has one or two
 
 
@@ -66,9 +66,10 @@ def test_the_loop_goes_on_while_a_runtime_opens_and_closes_and_a_long_wait_lasts
 
     async def story() -> None:
         opening = asyncio.ensure_future(opened())
-        assert await ticks_during(opening) > FEW
-        assert await ticks_during(asyncio.ensure_future(wait(opening.result()))) > FEW
-        assert await ticks_during(asyncio.ensure_future(opening.result().close())) > FEW
+        ticks = [await ticks_during(opening)]
+        ticks.append(await ticks_during(asyncio.ensure_future(wait(opening.result()))))
+        ticks.append(await ticks_during(asyncio.ensure_future(opening.result().close())))
+        assert min(ticks) > FEW
 
     asyncio.run(story())
 
@@ -82,7 +83,7 @@ def test_the_loop_goes_on_while_a_command_waits_for_the_store(opened: Opened, da
                     "select from domainflow.head where stream = %s for update", (f"campaign/{campaign.id}",)
                 )
                 starting = asyncio.ensure_future(campaign.start(timeout_s=SOON_S))
-                for _ in range(50):
+                for _ in range(200):
                     await asyncio.sleep(TICK_S)
                 assert not starting.done()
             assert (await starting).status == "queued"

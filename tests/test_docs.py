@@ -1,7 +1,10 @@
 """The documents say what is: their tables are compared with the types, their SQL is run, the tests they name exist."""
 
 import math
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -9,10 +12,11 @@ from typing import Final
 import msgspec
 import psycopg
 import pytest
-from conftest import reachable_folder
+from conftest import Database, reachable_folder
 from msgspec import NODEFAULT, Struct, inspect
 
-from domainflow import Runtime
+import domainflow
+from domainflow import Runtime, load_spec
 from domainflow.settings import Settings
 from domainflow.spec import (
     INT64_MAX,
@@ -160,6 +164,21 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
     assert read <= explained
 
 
+def test_the_public_surface_is_what_the_architecture_lists_and_each_name_of_it_is_there() -> None:
+    paragraph = section("architecture.md", "Public surface").partition("Besides")[0]
+    assert set(re.findall(r"`([A-Za-z_]+)`", paragraph)) - {"domainflow"} == set(domainflow.__all__)
+    assert all(getattr(domainflow, name) for name in domainflow.__all__)
+
+
+def test_the_tree_of_the_architecture_is_the_tree_of_a_runtime(database: Database, home: Path) -> None:
+    drawn = re.findall(r"── ([a-z_0-9, -]+?)(?:  |$)", section("architecture.md", "The tree"), re.MULTILINE)
+    with Runtime.open(database.dsn, admin_dsn=database.admin_dsn, home=home) as runtime:
+        live = [path.rpartition("/")[2] for path, _, _ in runtime.tree()]
+    assert [name for names in drawn for name in names.split(", ")] == [
+        name for name in live if name not in {"", "root"}
+    ]
+
+
 # --- what they claim
 
 
@@ -180,9 +199,11 @@ def test_every_test_that_a_document_names_exists() -> None:
 
 
 def test_every_promise_names_a_test_or_says_that_there_is_none_yet() -> None:
-    promises = re.findall(r"^## (\d+)\. .*?$(.*?)(?=^## |\Z)", (DOCS / "semantics.md").read_text(), re.M | re.S)
+    promises = re.findall(
+        r"^## (\d+)\. .*?$(.*?)(?=^## |\Z)", (DOCS / "semantics.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert [int(number) for number, _ in promises] == list(range(1, 11))
-    assert all(NAMED_TEST.search(text) or "**Not yet:**" in text for _, text in promises)
+    assert all(NAMED_TEST.search(promise) or "**Not yet:**" in promise for _, promise in promises)
 
 
 def test_the_administrator_s_sql_makes_a_database_that_a_runtime_opens() -> None:
@@ -202,11 +223,37 @@ def test_the_administrator_s_sql_makes_a_database_that_a_runtime_opens() -> None
         as_host = f"{server.dsn('domainflow', 'domainflow_prod')} options='-c role=my_host'"
         with psycopg.connect(as_host) as connection:
             acts_as = connection.execute(
-                "select pg_has_role('my_host', 'domainflow_app', 'set'), pg_has_role('my_host', 'domainflow_upkeep', 'set')"
-            ).fetchone()
-        assert acts_as == (True, True)
+                "select pg_has_role('my_host', role, 'member')"
+                "  from unnest(array['domainflow_app', 'domainflow_upkeep']) role"
+            ).fetchall()
+        assert acts_as == [(True,), (True,)]
         with Runtime.open(server.dsn("domainflow_app", "domainflow_prod"), home=folder) as runtime:
             assert runtime.kind == "external"
+
+
+def test_the_spec_of_the_document_is_one(tmp_path: Path) -> None:
+    (toml_text,) = re.findall(r"```toml\n(.*?)```", (DOCS / "spec.md").read_text(), re.DOTALL)
+    (tmp_path / "spec.toml").write_text(toml_text)
+    assert load_spec(tmp_path / "spec.toml").name == "first look"
+
+
+def test_the_code_of_the_readme_runs(home: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (toml_text,) = re.findall(r"```toml\n(.*?)```", (DOCS / "spec.md").read_text(), re.DOTALL)
+    offline = 'skip = ["dns_validation", "http_keyword_validation", "analysis"]\n'
+    (home / "campaign.toml").write_text(offline + toml_text)
+    ended = subprocess.run(  # noqa: S603 - our own interpreter and document
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=home,
+        env={**os.environ, "DOMAINFLOW_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[0] == "1 campaign.created"
+    assert ended.stdout.splitlines()[-1] == "completed"
 
 
 def test_a_number_reads_as_it_is_written() -> None:

@@ -60,7 +60,9 @@ def test_every_duration_says_its_unit() -> None:
 
 
 def test_a_dotenv_file_gives_our_variables_only(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("# ours\nDOMAINFLOW_DSN='postgresql://a=b'\nPATH=/evil\n\nDOMAINFLOW_HOME = /x\nDOMAINFLOW_\n")
+    (tmp_path / ".env").write_text(
+        "# ours\nDOMAINFLOW_DSN='postgresql://a=b'\nPATH=/evil\n\nDOMAINFLOW_HOME = /x\nDOMAINFLOW_\n"
+    )
     assert dotenv(tmp_path) == {"DOMAINFLOW_DSN": "postgresql://a=b", "DOMAINFLOW_HOME": "/x"}
 
 

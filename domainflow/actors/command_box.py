@@ -44,7 +44,7 @@ class CommandBox(Behaviour[object]):
 
     def on_signal(self, signal: object) -> None:
         if isinstance(signal, Answer):
-            self._hear(str(signal.token), signal.error)
+            self._hear(str(signal.token), signal)
 
     def on_idle(self) -> None:
         """Deliver what waits; again after a tick."""
@@ -76,12 +76,17 @@ class CommandBox(Behaviour[object]):
         self._delivered.add(boxed.id)
         self.cell.request(ref, command, context, token=boxed.id, timeout_s=COMMAND_S)
 
-    def _hear(self, command: str, error: BaseException | None) -> None:
-        """What the actor recorded is answered already; what it could not even record is answered here."""
+    def _hear(self, command: str, answer: Answer) -> None:
+        """What the actor recorded just now is answered already; what it recorded before, or could not, is not."""
         self._delivered.discard(command)
-        if isinstance(error, Rejected | Conflict):
-            self._withdraw(command, error)
+        if isinstance(answer.error, Rejected | Conflict):
+            self._withdraw(command, answer.error)
+        elif answer.error is None:
+            self._answer(command, answer.value)
 
     def _withdraw(self, command: str, error: DomainFlowError) -> None:
+        self._answer(command, Refusal(error.code, str(error)))
+
+    def _answer(self, command: str, answer: object) -> None:
         with self._store.upkeep() as connection:
-            commands.withdraw(connection, command, encode(Refusal(error.code, str(error))))
+            commands.withdraw(connection, command, encode(answer))

@@ -38,7 +38,9 @@ def transaction(
     `one_instant`: all its statements see the same snapshot (REPEATABLE READ); for reading only.
     """
     limits = (",".join(tenants), str(statement_timeout_ms), str(LOCK_TIMEOUT_MS), str(IDLE_TIMEOUT_MS))
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ if one_instant else None
+    level = IsolationLevel.REPEATABLE_READ if one_instant else None
+    if connection.isolation_level is not level:  # setting it costs a round trip within a pipeline
+        connection.isolation_level = level
     with connection.transaction():
         connection.execute(LIMITS, limits)
         yield connection

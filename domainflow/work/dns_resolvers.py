@@ -52,6 +52,13 @@ def endpoints(persona: DnsPersona, lab: LabPorts | None) -> tuple[Endpoint, ...]
     return tuple(found.values())
 
 
+def check(persona: DnsPersona) -> None:
+    """Raise InvalidInput for resolvers that no batch could ask, so that they are refused before one exists."""
+    for text in persona.resolvers:
+        if text not in {"system", "lab"}:
+            parse(text)
+
+
 def _written(text: str, lab: LabPorts | None) -> tuple[tuple[str, int], ...]:
     if text == "system":
         return _system_resolvers()

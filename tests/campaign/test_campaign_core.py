@@ -39,7 +39,6 @@ from domainflow.actors.campaign.messages import (
     PauseCampaign,
     PauseRequested,
     PhaseConfig,
-    PhaseConfigured,
     PhaseFailed,
     PhaseSkipped,
     PhasesReopened,
@@ -71,17 +70,17 @@ COMMANDS: Final[dict[str, CampaignMessage]] = {
     "drained": ObserveLedger(ready=0, claimed=0, done=0, dead=0),
     "died": ObserveLedger(ready=0, claimed=0, done=0, dead=1, reason="dead"),
 }
-# A status: what it becomes. "=": something is recorded, the status stays. ".": granted, nothing is recorded. "-": refused.
+# What the status becomes. "=": something is recorded, the status stays. ".": granted, nothing recorded. "-": refused.
 TABLE: Final = """
-            start   pause    resume   cancel     retry   archive  delete  start_phase  skip  configure  rerun   begin    drained  died
-pending     queued  -        -        cancelled  -       -        =       queued       =     =          -       .        .        .
-queued      .       paused   .        cancelled  .       -        -       -            =     =          -       running  .        .
-running     .       pausing  .        cancelled  .       -        -       .            =     =          -       .        .        failed
-pausing     -       .        running  cancelled  -       -        -       .            =     =          -       .        paused   failed
-paused      -       .        queued   cancelled  -       -        =       -            =     =          -       .        .        .
-completed   -       -        -        -          -       =        =       -            -     -          queued  .        .        .
-failed      -       -        -        -          queued  =        =       -            -     -          -       .        .        .
-cancelled   -       -        -        .          -       =        =       -            -     -          -       .        .        .
+          start  pause   resume  cancel    retry  archive delete start_phase skip configure rerun  begin   drained died
+pending   queued -       -       cancelled -      -       =      queued      =    =         -      .       .       .
+queued    .      paused  .       cancelled .      -       -      -           =    =         -      running .       .
+running   .      pausing .       cancelled .      -       -      .           =    =         -      .       .       failed
+pausing   -      .       running cancelled -      -       -      .           =    =         -      .       paused  failed
+paused    -      .       queued  cancelled -      -       =      -           =    =         -      .       .       .
+completed -      -       -       -         -      =       =      -           -    -         queued .       .       .
+failed    -      -       -       -         queued =       =      -           -    -         -      .       .       .
+cancelled -      -       -       .         -      =       =      -           -    -         -      .       .       .
 """
 ALLOWED: Final = {
     "pending": "start, cancel, delete",

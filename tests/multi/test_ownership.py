@@ -10,9 +10,9 @@ from child import Child, eventually
 from domainflow import Runtime
 from domainflow.settings import Settings
 from domainflow.verify import verify
-from domainflow.vocabulary import CampaignStatus
+from domainflow.vocabulary import CampaignStatus, Phase
 
-from members import ALICE, Database, history, is_gapless, owner  # isort: skip  # beside this file
+from members import ALICE, NAMES_EACH, Database, history, is_gapless, owner, spec  # isort: skip  # beside this file
 
 FOLLOWED_S: Final = 2.0  # after the death of an owner, whatever its lease
 SHORT_LEASE_S: Final = 2.0
@@ -42,6 +42,20 @@ def test_a_campaign_that_another_runtime_holds_is_commanded_through_the_box(data
         assert handle.view().held_by is not None
         assert str(host.pid) in str(handle.view().held_by)
         host.finish()
+
+
+def test_a_campaign_started_by_a_runtime_that_executes_none_is_executed_by_another(
+    database: Database, home: Path
+) -> None:
+    with (
+        Runtime.open(database.dsn, home=home) as executing,
+        Runtime.open(database.dsn, home=home, campaigns=False, work=False) as asking,
+    ):
+        handle = asking.as_principal(ALICE).create_campaign(spec(NAMES_EACH, only=Phase.DOMAIN_GENERATION))
+        handle.start()
+
+        assert handle.wait(30.0).status is CampaignStatus.COMPLETED
+        assert owner(database, handle.id)[0] == executing.id
 
 
 def test_a_killed_owner_is_followed_within_two_seconds_whatever_its_lease(database: Database, home: Path) -> None:

@@ -1,13 +1,13 @@
-"""The commit statement: what it writes, what it refuses as data, and that a refusal hurts nobody else. Real Postgres."""
+"""The commit statement: what it writes, what it refuses as data, and whom a refusal hurts. Real Postgres."""
 
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from conftest import Database
 from durable import Actor, acting, birth, emptied, event, item, migrated, new_uuid
 from msgspec.structs import replace
 
-from conftest import Database
 from domainflow.store import commit, streams
 from domainflow.store.port import (
     BoxAnswer,
@@ -30,7 +30,7 @@ STATES = ("ready", "claimed", "done", "parked", "dead")
 
 
 @pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+def actor(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
@@ -52,7 +52,11 @@ def key(text: str = "k1", command: bytes = b"c", answer: bytes = b"a") -> Key:
 
 def test_streams_are_born_and_move(actor: Actor) -> None:
     born = item("s1", events=2, epoch=1, status="queued")
-    assert actor.commit(born, item("s2"), item("s3", tenant="other", epoch=1)) == [Committed(2), Committed(1), Committed(1)]
+    assert actor.commit(born, item("s2"), item("s3", tenant="other", epoch=1)) == [
+        Committed(2),
+        Committed(1),
+        Committed(1),
+    ]
     assert actor.commit(item("s1", born, events=3, epoch=1, status="running")) == [Committed(5)]
     assert versions(actor, "s1") == [1, 2, 3, 4, 5]
     stands = head(actor, "s1")
@@ -66,7 +70,12 @@ def test_an_event_comes_back_as_it_was_recorded(actor: Actor) -> None:
     actor.commit(written)
     (read,) = streams.events(actor.upkeep, "s1", after=0)
     new = written.events[0]
-    assert (read.body, read.context, read.hash, read.recorded_at_us) == (new.body, new.context, new.hash, new.recorded_at_us)
+    assert (read.body, read.context, read.hash, read.recorded_at_us) == (
+        new.body,
+        new.context,
+        new.hash,
+        new.recorded_at_us,
+    )
     assert (read.type, read.type_version, read.tenant) == ("test.moved", 1, "acme")
 
 
@@ -155,7 +164,10 @@ def test_what_was_committed_is_told_apart_from_what_was_not(actor: Actor) -> Non
 def test_an_idempotency_key_counts_once_and_gives_the_first_answer(actor: Actor) -> None:
     first = item("s1", key=key(answer=b"first"))
     assert actor.commit(first) == [Committed(1)]
-    assert actor.commit(item("s1", first, key=key(answer=b"second")), item("s2")) == [KeyTaken(b"c", b"first"), Committed(1)]
+    assert actor.commit(item("s1", first, key=key(answer=b"second")), item("s2")) == [
+        KeyTaken(b"c", b"first"),
+        Committed(1),
+    ]
     assert versions(actor, "s1") == [1]
 
 
@@ -182,7 +194,9 @@ def test_a_boxed_command_is_answered_once(actor: Actor) -> None:
 
 
 def ledger(actor: Actor, campaign: str) -> dict[int, str]:
-    rows = actor.upkeep.execute("select batch, state from domainflow.work_item where campaign = %s", (campaign,)).fetchall()
+    rows = actor.upkeep.execute(
+        "select batch, state from domainflow.work_item where campaign = %s", (campaign,)
+    ).fetchall()
     return {batch: STATES[state] for batch, state in rows}
 
 
@@ -221,7 +235,9 @@ def test_items_are_opened_ready_or_parked(actor: Actor) -> None:
         (None, ["ready", "claimed", "done", "parked", "dead"]),
     ],
 )
-def test_a_commit_shifts_the_open_items_of_its_campaign(actor: Actor, change: Ledger | None, expected: list[str]) -> None:
+def test_a_commit_shifts_the_open_items_of_its_campaign(
+    actor: Actor, change: Ledger | None, expected: list[str]
+) -> None:
     campaign, opened = with_work(actor, **EACH)
     bystander, _ = with_work(actor, **EACH)
     actor.commit(item(opened.stream, opened, epoch=1, campaign=campaign, ledger=change))
@@ -290,7 +306,9 @@ def test_a_later_snapshot_takes_the_place_of_an_earlier_one(actor: Actor) -> Non
     first = item("s1", snapshot=b"one", fold_version=1)
     actor.commit(first)
     actor.commit(item("s1", first, events=2, snapshot=b"three", fold_version=2))
-    assert actor.upkeep.execute("select version, fold_version, state from domainflow.snapshot").fetchall() == [(3, 2, b"three")]
+    assert actor.upkeep.execute("select version, fold_version, state from domainflow.snapshot").fetchall() == [
+        (3, 2, b"three")
+    ]
     assert streams.load(actor.upkeep, "s1", fold_version=2).events == ()
     assert streams.load(actor.upkeep, "s1", fold_version=2).snapshot == b"three"
     loaded = streams.load(actor.upkeep, "s1", fold_version=1)  # another fold: built anew from the events
@@ -317,7 +335,9 @@ def test_a_quota_is_refused_as_data_with_its_words(actor: Actor) -> None:
     refused = actor.group(item("pattern/acme/p", pattern), birth(new_uuid(), most_created_a_day=1))
     assert refused == OverQuota("alice created 1 campaigns in 24 h, and 1 are allowed")
     assert versions(actor, "pattern/acme/p") == [1]
-    assert actor.group(item("pattern/acme/p", pattern), birth(new_uuid(), principal="bob", most_active=1)) == Committed(2)
+    assert actor.group(item("pattern/acme/p", pattern), birth(new_uuid(), principal="bob", most_active=1)) == Committed(
+        2
+    )
 
 
 def test_a_campaign_that_has_ended_or_is_deleted_is_not_active_but_was_created(actor: Actor) -> None:

@@ -5,9 +5,9 @@ from functools import partial
 
 import psycopg
 import pytest
+from conftest import Database
 from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, in_thread, item, migrated, new_uuid, row_lock
 
-from conftest import Database
 from domainflow.store import campaigns, commands, commit, pool, streams
 from domainflow.store.commands import Boxed
 from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError, TryAgainError
@@ -20,19 +20,19 @@ LOCK_HEAD = "select 1 from domainflow.head where stream = %s for update"
 
 
 @pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+def actor(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
 
 @pytest.fixture
-def other(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - likewise
+def other(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
 
 @pytest.fixture
-def admin(emptied: Database) -> str:  # noqa: F811 - likewise
+def admin(emptied: Database) -> str:
     return emptied.admin_dsn
 
 
@@ -126,6 +126,22 @@ def test_of_a_group_that_meets_a_commit_of_its_shared_stream_no_half_is_ever_wri
     assert versions(actor, shared.stream) == list(range(1, 32))
 
 
+def test_a_group_that_knows_of_a_commit_in_flight_is_judged_by_what_that_makes_of_the_stream(
+    actor: Actor, other: Actor, admin: str
+) -> None:
+    shared, gate = item("pattern/acme/p"), item("z")
+    actor.commit(shared, gate)
+    theirs = item(shared.stream, shared)
+    with row_lock(admin, LOCK_HEAD, "z") as blocker:
+        moving = in_thread(lambda: other.commit(theirs, item("z", gate)))
+        await_blocked(admin, 1)
+        group = in_thread(lambda: actor.group(item(shared.stream, theirs), birth(new_uuid())))
+        await_blocked(admin, 2)
+        blocker.rollback()
+    moving.result(SOON_S)
+    assert group.result(SOON_S) == Committed(3)
+
+
 def test_a_takeover_that_overtakes_a_commit_fences_it(actor: Actor, admin: str) -> None:
     born = item("s1", epoch=1)
     actor.commit(born)
@@ -150,7 +166,9 @@ def keyed(stream: str, answer: bytes) -> Item:
     return item(stream, key=Key(principal="alice", key="k", command_hash=b"c", answer=answer))
 
 
-def test_of_two_that_race_for_one_key_one_wins_and_the_other_gets_its_answer(actor: Actor, other: Actor, admin: str) -> None:
+def test_of_two_that_race_for_one_key_one_wins_and_the_other_gets_its_answer(
+    actor: Actor, other: Actor, admin: str
+) -> None:
     lanes = lane_of(actor), lane_of(other)
     gates = item("y"), item("z")
     actor.commit(*gates)
@@ -213,7 +231,9 @@ def test_a_command_that_is_being_done_cannot_be_taken_back(actor: Actor, admin: 
 # --- quotas
 
 
-def test_creators_of_one_principal_count_one_after_the_other_from_the_first_on(actor: Actor, other: Actor, admin: str) -> None:
+def test_creators_of_one_principal_count_one_after_the_other_from_the_first_on(
+    actor: Actor, other: Actor, admin: str
+) -> None:
     """Whoever waited for the first creator holds the principal's row himself afterwards."""
     with transaction(actor.app, tenants=["acme"]):
         row = birth(new_uuid()).birth

@@ -1,24 +1,24 @@
-"""Who is alive and who owns what: leases by the database clock, locks that end with their session, epochs that only rise."""
+"""Who is alive and who owns what: leases, locks that end with their session, epochs that only rise."""
 
 from collections.abc import Iterator
 
 import pytest
+from conftest import Database
 from durable import Actor, acting, await_gone, emptied, item, migrated, new_uuid
 
-from conftest import Database
 from domainflow.store import leases, streams
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
 
 @pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+def actor(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
 
 @pytest.fixture
-def other(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - likewise
+def other(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
@@ -32,7 +32,8 @@ def kill(actor: Actor, admin_dsn: str) -> None:
 
 def expire(actor: Actor) -> None:
     actor.upkeep.execute(
-        "update domainflow.runtime set lease_until = clock_timestamp() - interval '1 second' where id = %s", (actor.runtime,)
+        "update domainflow.runtime set lease_until = clock_timestamp() - interval '1 second' where id = %s",
+        (actor.runtime,),
     )
 
 
@@ -50,7 +51,9 @@ def test_who_is_registered_holds_lock_and_lease_and_is_alive(actor: Actor) -> No
     assert actor.see("select id::text from domainflow.live_runtime") == [actor.runtime]
 
 
-def test_a_session_that_ends_frees_at_once_though_the_lease_is_far_from_over(actor: Actor, other: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_a_session_that_ends_frees_at_once_though_the_lease_is_far_from_over(
+    actor: Actor, other: Actor, emptied: Database
+) -> None:
     kill(other, emptied.admin_dsn)
     assert actor.see("select id::text from domainflow.live_runtime") == [actor.runtime]
     assert actor.see("select count(*) from domainflow.runtime where lease_until > now() + interval '9 minutes'") == [2]
@@ -69,7 +72,7 @@ def test_a_renewed_lease_lives_again_and_a_forgotten_runtime_is_told_so(actor: A
     assert not leases.renew(actor.upkeep, actor.runtime, lease_s=60)
 
 
-def test_a_lost_session_is_made_good_by_taking_the_lock_again(actor: Actor, other: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_a_lost_session_is_made_good_by_taking_the_lock_again(actor: Actor, other: Actor, emptied: Database) -> None:
     (key,) = actor.see("select lock_key from domainflow.runtime where id = %s", other.runtime)
     kill(other, emptied.admin_dsn)
     leases.retake_lock(other.upkeep, key)
@@ -111,7 +114,7 @@ def test_its_owner_may_claim_it_again_and_the_epoch_rises_again(actor: Actor) ->
 
 
 @pytest.mark.parametrize("death", ["session", "lease", "forgotten"])
-def test_a_stream_of_a_dead_owner_is_taken_over(actor: Actor, other: Actor, emptied: Database, death: str) -> None:  # noqa: F811 - a fixture
+def test_a_stream_of_a_dead_owner_is_taken_over(actor: Actor, other: Actor, emptied: Database, death: str) -> None:
     actor.commit(item("s1", epoch=1))
     assert claims(other, "s1")
     if death == "session":

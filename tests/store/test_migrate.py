@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
 from conftest import Database
+
 from domainflow.errors import SchemaMismatch, StoreUnavailable
 from domainflow.store import migrate, pool
 from domainflow.store.embedded import EmbeddedServer
@@ -124,13 +124,18 @@ def test_a_newer_schema_can_be_gone_back_from_by_what_it_stored(database: Databa
 
 def test_the_application_without_a_schema_is_told_what_to_run(database: Database) -> None:
     migrate.down(database.admin_dsn, to=0)
-    with pytest.raises(SchemaMismatch, match="is at schema 0 and this version needs .*: run `domainflow migrate up` with DOMAINFLOW_ADMIN_DSN set"):
+    with pytest.raises(
+        SchemaMismatch,
+        match="is at schema 0 and this version needs .*: run `domainflow migrate up` with DOMAINFLOW_ADMIN_DSN set",
+    ):
         check(database.dsn)
 
 
 def test_a_step_that_fails_leaves_nothing_behind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     before = catalog(database.admin_dsn)
-    broken = migrate.Migration(version=99, name="0099_broken", up_sql="create table domainflow.half (id int); select 1/0", down_sql="")
+    broken = migrate.Migration(
+        version=99, name="0099_broken", up_sql="create table domainflow.half (id int); select 1/0", down_sql=""
+    )
     known = (*migrate.known(), broken)
     monkeypatch.setattr(migrate, "known", lambda: known)
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -163,5 +168,9 @@ def test_the_schema_is_the_same_on_the_oldest_postgres_that_is_served(
         assert migrate.up(fifteen.dsn("domainflow")) == NAMES
         with psycopg.connect(fifteen.dsn("domainflow")) as connection:
             assert connection.info.server_version // 10_000 == 15
-        tables = [line for line in catalog(fifteen.dsn("domainflow")) if line.startswith(("policy", "index", "trigger"))]
-        assert tables == [line for line in catalog(database.admin_dsn) if line.startswith(("policy", "index", "trigger"))]
+        tables = [
+            line for line in catalog(fifteen.dsn("domainflow")) if line.startswith(("policy", "index", "trigger"))
+        ]
+        assert tables == [
+            line for line in catalog(database.admin_dsn) if line.startswith(("policy", "index", "trigger"))
+        ]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from conftest import Database
 from durable import Actor, acting, birth, emptied, item, migrated, new_uuid
 
-from conftest import Database
 from domainflow.errors import StoreUnavailable
 from domainflow.store import pool
 from domainflow.store.port import Key, OpenItem
@@ -21,7 +21,7 @@ TENANT_TABLES = {
 
 
 @pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+def actor(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
@@ -40,7 +40,7 @@ FILLED = ("head", "event", "snapshot", "idempotency", "campaign", "quota", "work
 
 
 @pytest.mark.parametrize("change", ["update {} set body = ''", "delete from {}", "truncate {}"])
-def test_history_cannot_be_changed_even_by_its_owner(actor: Actor, emptied: Database, change: str) -> None:  # noqa: F811 - a fixture
+def test_history_cannot_be_changed_even_by_its_owner(actor: Actor, emptied: Database, change: str) -> None:
     actor.commit(item("s1"))
     with psycopg.connect(emptied.admin_dsn) as owner, pytest.raises(psycopg.Error, match="append-only"):
         owner.execute(change.format("domainflow.event"))  # type: ignore[call-overload]  # SQL of a test
@@ -54,10 +54,15 @@ def test_no_role_of_the_runtime_may_even_try(actor: Actor, role: str, change: st
         connection.execute(change)  # type: ignore[call-overload]  # SQL of a test
 
 
-@pytest.mark.parametrize(("tenants", "rows"), [(("acme",), True), (("other", "acme"), True), (("other",), False), ((), False)])
+@pytest.mark.parametrize(
+    ("tenants", "rows"), [(("acme",), True), (("other", "acme"), True), (("other",), False), ((), False)]
+)
 @pytest.mark.parametrize("table", FILLED)
 def test_a_transaction_sees_the_tenants_that_it_names(
-    actor: Actor, table: str, tenants: tuple[str, ...], rows: bool  # noqa: FBT001 - a column of the table
+    actor: Actor,
+    table: str,
+    tenants: tuple[str, ...],
+    rows: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     fill(actor)
     with transaction(actor.app, tenants=tenants):
@@ -117,12 +122,19 @@ def test_nobody_reaches_a_partition_past_its_parents_policy(actor: Actor) -> Non
 
 
 def test_the_application_owns_nothing_and_is_above_nobody(actor: Actor) -> None:
-    assert actor.see("select rolname::text from pg_roles where rolname like 'domainflow\\_%%' and (rolsuper or rolbypassrls)") == []
-    assert actor.see("select distinct tableowner::text from pg_tables where schemaname = 'domainflow'") == ["domainflow_owner"]
+    assert (
+        actor.see(
+            "select rolname::text from pg_roles where rolname like 'domainflow\\_%%' and (rolsuper or rolbypassrls)"
+        )
+        == []
+    )
+    assert actor.see("select distinct tableowner::text from pg_tables where schemaname = 'domainflow'") == [
+        "domainflow_owner"
+    ]
     assert actor.see("select pg_has_role('domainflow_app', 'domainflow_owner', 'member')") == [False]
 
 
-def test_a_superusers_dsn_takes_on_the_role_too(emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_a_superusers_dsn_takes_on_the_role_too(emptied: Database) -> None:
     with pool.connect(emptied.admin_dsn, "app") as connection:
         assert connection.execute("select current_user::text").fetchone() == ("domainflow_app",)
 

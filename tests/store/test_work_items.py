@@ -3,9 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
-from durable import SOON_S, Actor, acting, await_blocked, await_gone, emptied, in_thread, item, migrated, new_uuid, row_lock
-
 from conftest import Database
+from durable import (
+    SOON_S,
+    Actor,
+    acting,
+    await_blocked,
+    await_gone,
+    emptied,
+    in_thread,
+    item,
+    migrated,
+    new_uuid,
+    row_lock,
+)
+
 from domainflow.store import results, work_items
 from domainflow.store.port import Item, OpenItem
 from domainflow.store.transaction import transaction
@@ -17,13 +29,13 @@ COUNTS = (("resolved", 7), ("unresolved", 3))
 
 
 @pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - a fixture of `durable`
+def actor(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
 
 @pytest.fixture
-def other(emptied: Database) -> Iterator[Actor]:  # noqa: F811 - likewise
+def other(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
 
@@ -47,7 +59,9 @@ def claim_one(actor: Actor) -> Claim:
 
 def result(claimed: Claim, fence: int | None = None) -> Result:
     hits = ((claimed.start + 1, b"hit"), (claimed.start + 2, b"other"))
-    return Result(item=claimed.id, fence=claimed.fence if fence is None else fence, counts=COUNTS, outcomes=b"v", hits=hits)
+    return Result(
+        item=claimed.id, fence=claimed.fence if fence is None else fence, counts=COUNTS, outcomes=b"v", hits=hits
+    )
 
 
 def complete(actor: Actor, result_: Result) -> bool:
@@ -88,7 +102,7 @@ def test_what_is_to_be_tried_later_is_not_claimed_now(actor: Actor) -> None:
 
 
 @pytest.mark.parametrize("death", ["session", "lease", "unknown"])
-def test_a_runtime_that_is_not_alive_claims_nothing(actor: Actor, emptied: Database, death: str) -> None:  # noqa: F811 - a fixture
+def test_a_runtime_that_is_not_alive_claims_nothing(actor: Actor, emptied: Database, death: str) -> None:
     open_work(actor)
     if death == "session":
         pid = actor.session.info.backend_pid
@@ -117,7 +131,7 @@ def test_two_claimers_never_share_an_item(actor: Actor, other: Actor) -> None:
     assert len(set(both)) == 60
 
 
-def test_an_item_that_another_is_claiming_is_passed_over_without_waiting(actor: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_an_item_that_another_is_claiming_is_passed_over_without_waiting(actor: Actor, emptied: Database) -> None:
     open_work(actor, 2)
     with row_lock(emptied.admin_dsn, "select 1 from domainflow.work_item where batch = 0 for update"):
         assert [each.batch for each in claim(actor)] == [1]
@@ -162,7 +176,9 @@ def test_a_result_of_a_cancelled_campaign_never_lands(actor: Actor) -> None:
     assert counts(actor, campaign) is None
 
 
-def test_a_result_that_lands_while_its_campaign_is_being_cancelled_goes_with_it(actor: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_a_result_that_lands_while_its_campaign_is_being_cancelled_goes_with_it(
+    actor: Actor, emptied: Database
+) -> None:
     campaign = open_work(actor)
     claimed = claim_one(actor)
 
@@ -187,7 +203,9 @@ def test_a_failed_item_comes_back_after_its_delay_until_its_retries_are_used_up(
     for attempt in range(3):
         claimed = claim_one(actor)
         assert claimed.failures == attempt
-        work_items.fail(actor.upkeep, claimed.id, claimed.fence, Failure(reason=f"try {attempt}", retries=2, delay_s=3600))
+        work_items.fail(
+            actor.upkeep, claimed.id, claimed.fence, Failure(reason=f"try {attempt}", retries=2, delay_s=3600)
+        )
         assert claim(actor) == []
         again_at_once(actor)
     assert counts(actor, campaign) == LedgerCounts(0, 0, 0, 1, "try 2")
@@ -220,7 +238,7 @@ def test_an_item_that_was_lost_three_times_on_its_own_is_poison(actor: Actor) ->
     assert counts(actor, campaign) == LedgerCounts(0, 0, 0, 1, "poison: its worker died each time")
 
 
-def test_items_of_dead_runtimes_are_put_back_and_count_nothing(actor: Actor, other: Actor, emptied: Database) -> None:  # noqa: F811 - a fixture
+def test_items_of_dead_runtimes_are_put_back_and_count_nothing(actor: Actor, other: Actor, emptied: Database) -> None:
     open_work(actor, 3)
     (mine,), (theirs,) = claim(actor, 1), claim(other, 1)
     assert work_items.rescue(actor.upkeep, actor.runtime) == 0  # both live

@@ -91,6 +91,7 @@ class Claimer(Behaviour[object]):
         for (came, running), ok in zip(wanted, accepted, strict=True):
             if not ok:
                 _log.info("result_refused", item=came.item, campaign=running.claim.campaign)
+                self._in_doubt = True  # it was rescued from us, and may be claimed again without our knowing
             del self._running[came.item]
         self._came.clear()
 

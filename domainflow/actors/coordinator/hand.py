@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from domainflow.actors.coordinator.messages import Commit, Note
+from domainflow.actors.coordinator.messages import Commit, Load, Note
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.commit import needs_group
 from domainflow.store.port import AuditNote, Item, NewEvent, Outcome
@@ -43,7 +43,9 @@ class Hand:
 
     runtime: str
     lane: int
+    incarnation: int = 0  # the lane's generation when this hand was made: its audit streams begin with it
     waiting: deque[Entry] = field(default_factory=deque)
+    loads: list[Load] = field(default_factory=list)
     audits: dict[str, AuditHead] = field(default_factory=dict)
 
     def take(self, message: Commit | Note) -> None:
@@ -55,7 +57,7 @@ class Hand:
             )
         else:
             tenant = message.note.tenant
-            stream = f"audit/{tenant}/{self.runtime}/{self.lane}"
+            stream = f"audit/{tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
             self.waiting.append(Entry(message.settled, note=message.note, stream=stream))
 
     def holds(self, stream: str) -> bool:

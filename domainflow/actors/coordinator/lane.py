@@ -55,16 +55,18 @@ class CommitLane(Behaviour[LaneMessage]):
         self._legal_moves = legal_moves
         self._read = read
         self._readers = readers
-        self._loads: list[Load] = []
 
     def on_start(self) -> None:
-        if self.cell.kept is None:
-            self.cell.kept = Hand(self._connection.lane.runtime, self._connection.lane.number)
+        if self.cell.kept is not None:
+            self._reconnect()
+            return
+        hand = self.cell.kept = Hand(self._connection.lane.runtime, self._connection.lane.number)
         self._reconnect()
+        hand.incarnation = self._connection.lane.generation
 
     def receive(self, message: LaneMessage, _: Envelope) -> object:
         if isinstance(message, Load):
-            self._loads.append(message)
+            self._hand.loads.append(message)
         else:
             self._hand.take(message)
         return None
@@ -73,9 +75,9 @@ class CommitLane(Behaviour[LaneMessage]):
         """Commit what has come while the last commit was under way."""
         while self._hand.waiting:
             self._commit(self._hand.batch(self._clock.now_us()))
-        loads, self._loads = self._loads, []
-        for load in loads:
-            self._readers.submit(self._load, load)
+        while self._hand.loads:
+            self._readers.submit(self._load, self._hand.loads[0])
+            del self._hand.loads[0]
 
     def on_stop(self) -> None:
         self._connection.close()

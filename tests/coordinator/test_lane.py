@@ -1,0 +1,326 @@
+"""A commit lane answers everything it took exactly once, whatever becomes of connection, server side or itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import Database
+from durable import SOON_S, Actor, acting, await_blocked, await_gone, birth, emptied, item, migrated, new_uuid, row_lock
+from msgspec.structs import replace
+from stage import Answers, Stage, Wire, commit_each, stage
+
+from domainflow.store import streams
+from domainflow.store.port import AuditNote, Committed, Failed, Item, Key, KeyTaken, Loaded, Outcome, Stale
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:
+    with acting(emptied.dsn, lane=9) as acts:
+        yield acts
+
+
+@pytest.fixture
+def lanes(actor: Actor) -> Iterator[Stage]:
+    with stage(actor) as made:
+        yield made
+
+
+@pytest.fixture
+def lane(actor: Actor) -> Iterator[Stage]:
+    """One lane, so that what waits for it goes into one batch."""
+    with stage(actor, lanes=1) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(emptied: Database) -> str:
+    return emptied.admin_dsn
+
+
+@pytest.fixture
+def answers() -> Iterator[Answers]:
+    made = Answers()
+    yield made
+    assert made.none_left(), "somebody was answered twice"
+
+
+def chain(stream: str, length: int) -> list[Item]:
+    items = [item(stream)]
+    while len(items) < length:
+        items.append(item(stream, items[-1]))
+    return items
+
+
+def versions(actor: Actor, stream: str) -> list[int]:
+    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
+
+
+def hold_up(stage_: Stage, answers: Answers, name: str = "gate") -> Item:
+    """A commit that a row lock will hold up, so that the others gather behind it."""
+    gate = item(name)
+    commit_each(stage_, answers, [gate])
+    assert answers.take(1) == {f"{name}@1": Committed(1)}
+    return item(name, gate)
+
+
+LOCK_GATE = "select 1 from domainflow.head where stream = 'gate' for update"
+
+
+# --- batches
+
+
+def test_commits_of_many_streams_are_all_answered_each_stream_in_its_order(
+    lanes: Stage, actor: Actor, answers: Answers
+) -> None:
+    chains = [chain(f"s{n}", 5) for n in range(20)]
+    commit_each(lanes, answers, [each for step in zip(*chains, strict=True) for each in step])
+    assert answers.take(100) == {f"s{n}@{v}": Committed(v) for n in range(20) for v in range(1, 6)}
+    assert all(versions(actor, f"s{n}") == [1, 2, 3, 4, 5] for n in range(20))
+
+
+def test_what_gathers_behind_a_commit_goes_in_one_transaction(
+    lane: Stage, actor: Actor, admin: str, answers: Answers
+) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [item(f"s{n}") for n in range(50)])
+        blocker.rollback()
+    answers.take(51)
+    assert actor.see("select count(distinct xid::text) from domainflow.event where stream like 's%%'") == [1]
+
+
+def test_one_refused_item_does_not_hold_up_its_batch(lane: Stage, admin: str, answers: Answers) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [item("s1"), item("s2", item("s2")), item("s3")])
+        blocker.rollback()
+    assert answers.take(4) == {"gate@2": Committed(2), "s1@1": Committed(1), "s2@2": Stale(None), "s3@1": Committed(1)}
+
+
+def test_a_group_keeps_its_place_and_commits_alone(lane: Stage, actor: Actor, admin: str, answers: Answers) -> None:
+    gate, id_ = hold_up(lane, answers), new_uuid()
+    first = item("pattern/acme/p")
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [item("s1"), first])
+        lane.committer.commit((item(first.stream, first), birth(id_)), answers.to("group"))
+        commit_each(lane, answers, [item("s2")])
+        blocker.rollback()
+    assert answers.take(5)["group"] == Committed(2)
+    assert versions(actor, f"campaign/{id_}") == [1]
+
+
+# --- poison
+
+
+def test_a_poison_item_is_found_and_the_others_are_committed(
+    lane: Stage, actor: Actor, admin: str, answers: Answers
+) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        poison = replace(item("s3"), status="a byte that no text may hold: \0")
+        commit_each(lane, answers, [item("s1"), item("s2"), poison, item("s4"), item("s5"), item("s6")])
+        blocker.rollback()
+    came = answers.take(7)
+    assert isinstance(came.pop("s3@1"), Failed)
+    assert set(came.values()) == {Committed(1), Committed(2)}
+    assert [stream for stream in ("s1", "s2", "s3", "s4", "s5", "s6") if versions(actor, stream)] == [
+        "s1",
+        "s2",
+        "s4",
+        "s5",
+        "s6",
+    ]
+
+
+def test_an_event_row_that_is_there_already_is_poison_too(lane: Stage, actor: Actor, answers: Answers) -> None:
+    commit_each(lane, answers, [item("s1")])
+    answers.take(1)
+    actor.upkeep.execute("reset role")
+    with psycopg.connect(actor.dsn.replace("user=domainflow_app", "user=domainflow"), autocommit=True) as owner:
+        owner.execute("delete from domainflow.head where stream = 's1'")
+    commit_each(lane, answers, [item("s1", body=b"forged"), item("s2")])
+    came = answers.take(2)
+    assert isinstance(came["s1@1"], Failed)
+    assert came["s2@1"] == Committed(1)
+
+
+def test_a_poison_group_fails_whole(lane: Stage, actor: Actor, answers: Answers) -> None:
+    born = replace(birth(new_uuid()), status="\0")
+    lane.committer.commit((item("pattern/acme/p"), born), answers.to("group"))
+    assert isinstance(answers.take(1)["group"], Failed)
+    assert versions(actor, "pattern/acme/p") == []
+
+
+# --- the table of legal transitions
+
+
+def test_a_move_that_the_table_does_not_have_is_refused_before_it_is_sent(
+    lane: Stage, actor: Actor, answers: Answers
+) -> None:
+    illegal = replace(item("s1"), moves=(("pending", "queued"), ("queued", "completed")))
+    commit_each(lane, answers, [replace(item("s2"), moves=(("pending", "queued"),)), illegal])
+    came = answers.take(2)
+    assert came["s2@1"] == Committed(1)
+    refused = came["s1@1"]
+    assert isinstance(refused, Failed)
+    assert "a move that no table allows" in refused.reason
+    assert versions(actor, "s1") == []
+
+
+# --- audit notes
+
+
+def note(key: Key | None = None) -> AuditNote:
+    return AuditNote(tenant="acme", type="audit.denied", context=b"who", body=b"what", key=key)
+
+
+def audits(actor: Actor) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    rows = actor.upkeep.execute(
+        "select stream, version from domainflow.event where stream like 'audit/%' order by 1, 2"
+    )
+    for stream, version in rows.fetchall():
+        found.setdefault(stream, []).append(version)
+    return found
+
+
+def test_notes_form_a_chain_of_their_own(lane: Stage, actor: Actor, answers: Answers) -> None:
+    for n in range(5):
+        lane.committer.note(note(), answers.to(f"n{n}"))
+    assert list(answers.take(5).values()) == [Committed(n) for n in range(1, 6)]
+    ((stream, chained),) = audits(actor).items()
+    assert stream.startswith(f"audit/acme/{actor.runtime}/0/")
+    assert chained == [1, 2, 3, 4, 5]
+
+
+def test_a_note_whose_key_is_taken_is_not_recorded_and_the_next_one_is(
+    lane: Stage, actor: Actor, answers: Answers
+) -> None:
+    key = Key(principal="alice", key="k", command_hash=b"c", answer=b"a")
+    for n, key_ in enumerate((key, key, None)):
+        lane.committer.note(note(key_), answers.to(f"n{n}"))
+    assert answers.take(3) == {"n0": Committed(1), "n1": KeyTaken(b"c", b"a"), "n2": Committed(2)}
+    assert list(audits(actor).values()) == [[1, 2]]
+
+
+def test_another_incarnation_of_a_lane_begins_another_chain(actor: Actor, answers: Answers) -> None:
+    for n in range(2):
+        with stage(actor, lanes=1) as lane:
+            lane.committer.note(note(), answers.to(f"n{n}"))
+            assert answers.take(1) == {f"n{n}": Committed(1)}
+    assert list(audits(actor).values()) == [[1], [1]]
+
+
+# --- a connection that is lost
+
+
+def test_a_commit_whose_connection_dies_before_it_is_done_is_done_once(
+    lane: Stage, actor: Actor, admin: str, answers: Answers
+) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, chain("s1", 3))
+        waiting = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ((pid,),) = blocker.execute(waiting).fetchall()
+        blocker.execute("select pg_terminate_backend(%s)", (pid,))
+        await_gone(admin, pid)
+        blocker.rollback()
+    assert answers.take(4) == {"gate@2": Committed(2), "s1@1": Committed(1), "s1@2": Committed(2), "s1@3": Committed(3)}
+    assert (versions(actor, "gate"), versions(actor, "s1")) == ([1, 2], [1, 2, 3])
+
+
+def test_a_commit_whose_answer_is_lost_is_found_to_be_done_and_not_done_again(
+    actor: Actor, home: Path, answers: Answers
+) -> None:
+    wire = Wire(actor.dsn, home)
+    try:
+        with stage(actor, lanes=1, lane_dsn=wire.dsn) as lane:
+            first = item("s1")
+            commit_each(lane, answers, [first])
+            answers.take(1)
+            wire.lose_the_answer_of_the_next_commit()
+            commit_each(lane, answers, [item("s1", first)])
+            lane.committer.note(note(), answers.to("note"))
+            await_version(actor, "s1", 2)
+            assert answers.none_left()
+            wire.cut()
+            assert answers.take(2) == {"s1@2": Committed(2), "note": Committed(1)}
+            assert versions(actor, "s1") == [1, 2]
+            lane.committer.note(note(), answers.to("next"))
+            assert answers.take(1) == {"next": Committed(2)}
+    finally:
+        wire.close()
+
+
+def await_version(actor: Actor, stream: str, version: int) -> None:
+    for _ in range(2000):
+        if version in versions(actor, stream):
+            return
+        actor.upkeep.execute("select pg_sleep(0.002)")
+    raise AssertionError(f"{stream} does not come to version {version}")
+
+
+# --- a lane that fails
+
+
+def failing(_: Outcome) -> None:
+    raise ValueError("a bug of whoever waits")
+
+
+def test_a_successor_answers_what_a_failed_lane_had_in_hand(
+    lane: Stage, actor: Actor, admin: str, answers: Answers
+) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [item("s1")])
+        lane.committer.commit((item("s2"),), failing)
+        commit_each(lane, answers, [item("s3"), *chain("s4", 2)])
+        lane.committer.note(note(), answers.to("note"))
+        lane.committer.load("s4", owned=False, fold_version=1, settled=answers.to("load"))  # type: ignore[arg-type]  # a Loaded
+        blocker.rollback()
+    came = answers.take(7)
+    loaded = came.pop("load")
+    assert isinstance(loaded, Loaded)
+    assert loaded.version == 2
+    assert set(came.values()) == {Committed(1), Committed(2)}
+    assert lane.find("store/commit-0").incarnation == 2
+    assert [versions(actor, stream) for stream in ("s1", "s2", "s3", "s4")] == [[1], [1], [1], [1, 2]]
+
+
+# --- loading
+
+
+def test_a_stream_is_read_when_everything_before_it_is_settled(lane: Stage, admin: str, answers: Answers) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        lane.committer.load("gate", owned=False, fold_version=1, settled=answers.to("load"))  # type: ignore[arg-type]  # a Loaded
+        assert answers.none_left()
+        blocker.rollback()
+    loaded = answers.take(2)["load"]
+    assert isinstance(loaded, Loaded)
+    assert (loaded.version, len(loaded.events)) == (2, 2)
+
+
+def test_the_clock_is_the_databases_and_never_goes_back(lane: Stage, actor: Actor) -> None:
+    ours = lane.committer.now_us()
+    (theirs,) = actor.see("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
+    assert abs(theirs - ours) < SOON_S * 1e6
+    lane.clock.set(0)
+    assert lane.committer.now_us() >= ours

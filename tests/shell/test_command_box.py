@@ -1,0 +1,149 @@
+"""The command box: a command that came by the database is done once by the owner, and answered once."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from conftest import Database
+from durable import Actor, acting, emptied, migrated, new_uuid
+from stage import Stage, context, stage
+from test_shell import a_campaign, ask, audits, types
+
+from domainflow.actors.campaign.messages import PauseCampaign, StartCampaign
+from domainflow.actors.children import ChildSpec
+from domainflow.actors.command_box import CommandBox
+from domainflow.actors.dynamic import StartChild
+from domainflow.actors.ref import Ref
+from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
+from domainflow.security.context import Context, Principal, system
+from domainflow.store import commands
+from domainflow.store.commands import Boxed
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:
+    with acting(emptied.dsn, lane=9) as acts:
+        yield acts
+
+
+@pytest.fixture
+def house(actor: Actor) -> Iterator[Stage]:
+    with stage(actor) as made:
+        yield made
+
+
+def open_box(house: Stage, ref: Ref[Any]) -> None:
+    box = partial(CommandBox, house.store, lambda _: ref, runtime=house.actor.runtime, tick_s=0.01)
+    house.find("actors").ask(StartChild(ChildSpec(name="box", factory=box, dispatcher="pinned")), context(system("")))
+
+
+def put(house: Stage, stream: str, command: object, who: Context | None = None, *, deadline_s: float = 60) -> str:
+    id_, body = new_uuid(), command if isinstance(command, bytes) else encode(command)
+    boxed = Boxed(id_, stream, "acme", body, encode(who or context()), expired=False)
+    with house.store.tenants("acme") as connection:
+        commands.put(connection, boxed, deadline_s=deadline_s)
+    return id_
+
+
+def answer(house: Stage, id_: str) -> Ack | Refusal:
+    for _ in range(2000):
+        with house.store.tenants("acme") as connection:
+            body = commands.answer(connection, id_)
+            if body is not None:
+                return decode_answer(body)
+            connection.execute("select pg_sleep(0.005)")
+    raise AssertionError("nobody answers")
+
+
+def test_a_boxed_command_is_done_and_answered_in_its_commit(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    open_box(house, ref)
+    id_ = put(house, stream, StartCampaign())
+    assert answer(house, id_) == Ack(2, "queued")
+    assert types(actor, stream) == ["campaign.created", "campaign.queued"]
+    assert actor.see(
+        "select answered_at between e.recorded_at - interval '1 minute' and now() from domainflow.command, domainflow.event e"
+        " where e.type = 'campaign.queued'"
+    ) == [True]
+
+
+def test_denials_and_refusals_are_answers_and_are_recorded(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    open_box(house, ref)
+    bob = context(Principal(id="bob", roles=("operator",), tenant="acme"))
+    denied = answer(house, put(house, stream, StartCampaign(), bob))
+    assert isinstance(denied, Refusal)
+    assert denied.code == "denied"
+    refused = answer(house, put(house, stream, PauseCampaign()))
+    assert isinstance(refused, Refusal)
+    assert refused.code == "command_rejected"
+    assert [type_ for type_, _ in audits(actor)] == ["audit.denied", "audit.refused"]
+    assert types(actor, stream) == ["campaign.created"]
+
+
+def test_a_command_whose_key_was_used_before_gets_the_answer_of_that_time(house: Stage) -> None:
+    ref, stream = a_campaign(house)
+    once = context(idempotency_key="k")
+    first = ask(ref, StartCampaign(), once)
+    open_box(house, ref)
+    assert answer(house, put(house, stream, StartCampaign(), once)) == first
+    reused = answer(house, put(house, stream, PauseCampaign(), once))
+    assert isinstance(reused, Refusal)
+    assert reused.code == "key_reused"
+
+
+def test_a_command_past_its_deadline_is_not_done(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    id_ = put(house, stream, StartCampaign(), deadline_s=-1)
+    open_box(house, ref)
+    late = answer(house, id_)
+    assert isinstance(late, Refusal)
+    assert "deadline had passed; nothing was done" in late.message
+    assert types(actor, stream) == ["campaign.created"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", msgspec.msgpack.encode({"type": "campaign.begin"})])
+def test_what_is_no_command_of_a_user_is_refused(house: Stage, actor: Actor, body: bytes) -> None:
+    ref, stream = a_campaign(house)
+    open_box(house, ref)
+    refused = answer(house, put(house, stream, body))
+    assert isinstance(refused, Refusal)
+    assert "the command cannot be read" in refused.message
+    assert types(actor, stream) == ["campaign.created"]
+
+
+def test_commands_of_streams_that_another_runtime_owns_are_left_to_it(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    actor.upkeep.execute("update domainflow.head set owner = %s where stream = %s", (new_uuid(), stream))
+    theirs = put(house, stream, StartCampaign())
+    with house.store.upkeep() as connection:
+        assert commands.pending(connection, actor.runtime) == []
+        connection.execute("update domainflow.head set owner = %s where stream = %s", (actor.runtime, stream))
+        assert [boxed.id for boxed in commands.pending(connection, actor.runtime)] == [theirs]
+    open_box(house, ref)
+    assert answer(house, theirs) == Ack(2, "queued")
+
+
+def test_commands_and_keys_are_kept_for_a_day(actor: Actor) -> None:
+    for age in ("23 hours", "25 hours"):
+        actor.upkeep.execute("reset role")
+        actor.upkeep.execute("set role domainflow_app")
+        actor.upkeep.execute("select set_config('domainflow.tenants', 'acme', false)")
+        actor.upkeep.execute(
+            "insert into domainflow.command (id, stream, tenant, body, context, deadline, created_at) "
+            "values (%s, 's1', 'acme', '', '', now(), now() - %s::interval)",
+            (new_uuid(), age),
+        )
+        actor.upkeep.execute(
+            "insert into domainflow.idempotency (tenant, principal, key, command_hash, answer, created_at) "
+            "values ('acme', 'alice', %s, '', '', now() - %s::interval)",
+            (age, age),
+        )
+        actor.upkeep.execute("set role domainflow_upkeep")
+    commands.prune(actor.upkeep)
+    assert actor.see("select count(*) from domainflow.command") == [1]
+    assert actor.see("select key from domainflow.idempotency") == ["23 hours"]

@@ -1,0 +1,409 @@
+"""Durable before known, known before told; and what is refused leaves its record and nothing else."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from conftest import Database
+from durable import SOON_S, Actor, acting, await_blocked, emptied, in_thread, migrated, new_uuid, row_lock
+from stage import Stage, context, stage
+
+from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.campaign.messages import (
+    AccountBatches,
+    BeginCampaign,
+    CampaignCreated,
+    CancelCampaign,
+    DoneBatch,
+    PauseCampaign,
+    ResumeCampaign,
+    StartCampaign,
+)
+from domainflow.actors.effects import ADMISSION, Tell, Wake
+from domainflow.actors.pattern import actor as pattern
+from domainflow.actors.pattern.messages import ReserveOffsets
+from domainflow.actors.ref import Ref
+from domainflow.actors.rules import Ack, AuditContext
+from domainflow.actors.shell import _Load
+from domainflow.actors.signals import Answer
+from domainflow.errors import (
+    ActorStopped,
+    CommandRejected,
+    Denied,
+    Fenced,
+    KeyReused,
+    QuotaExceeded,
+    SpaceExhausted,
+    StoreUnavailable,
+    VersionConflict,
+)
+from domainflow.security.context import Context, Principal, system
+from domainflow.spec import DnsPersona, HttpPersona, ScoringProfile
+from domainflow.spec import Pattern as PatternSource
+from domainflow.store import leases, streams
+from domainflow.store.chain import GENESIS, link
+from domainflow.vocabulary import Mode, PatternType, Phase
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+SOURCE = pattern.source_stream("acme", "hundred")
+BOB = Principal(id="bob", roles=("operator",), tenant="acme")
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:
+    with acting(emptied.dsn, lane=9) as acts:
+        yield acts
+
+
+@pytest.fixture
+def house(actor: Actor) -> Iterator[Stage]:
+    with stage(actor) as made:
+        yield made
+
+
+@pytest.fixture
+def other(emptied: Database) -> Iterator[Stage]:
+    with acting(emptied.dsn, lane=9) as acts, stage(acts) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(emptied: Database) -> str:
+    return emptied.admin_dsn
+
+
+def reserve(count: int, most_active: int = 10) -> ReserveOffsets:
+    source = PatternSource(
+        pattern_type=PatternType.PREFIX, variable_length=2, character_set="0123456789", constant="", tld=".com"
+    )
+    draft = CampaignCreated(
+        name="shops",
+        description="",
+        principal="alice",
+        mode=Mode.FULL_SEQUENCE,
+        source=source,
+        base=0,
+        count=0,
+        created_at_us=0,
+        batch_size=10,
+        retries=3,
+        window=4,
+        skip=(),
+        dns=DnsPersona(),
+        http=HttpPersona(),
+        keywords=(),
+        scoring=ScoringProfile(),
+    )
+    return ReserveOffsets(
+        campaign=new_uuid(), stream=SOURCE, draft=draft, count=count, most_active=most_active, most_created_a_day=50
+    )
+
+
+def ask(ref: Ref[Any], message: object, who: Context | None = None) -> Ack:
+    answer = ref.ask(message, who or context(), timeout_s=SOON_S)
+    assert isinstance(answer, Ack)
+    return answer
+
+
+def a_campaign(house: Stage, count: int = 20) -> tuple[Ref[Any], str]:
+    """A campaign's actor, and its stream."""
+    command = reserve(count)
+    ask(house.put_on(pattern.RULES, SOURCE, "source"), command)
+    stream = campaign.stream_of(command.campaign)
+    return house.put_on(campaign.RULES, stream), stream
+
+
+def types(actor: Actor, stream: str) -> list[str]:
+    return [recorded.type for recorded in streams.events(actor.upkeep, stream, after=0)]
+
+
+def audits(actor: Actor) -> list[tuple[str, AuditContext]]:
+    rows = actor.upkeep.execute(
+        "select type, context from domainflow.event where stream like 'audit/%' order by recorded_at"
+    )
+    return [(type_, msgspec.msgpack.decode(body, type=AuditContext)) for type_, body in rows.fetchall()]
+
+
+def lock(stream: str) -> str:
+    return f"select 1 from domainflow.head where stream = '{stream}' for update"  # noqa: S608 - a stream of this test
+
+
+# --- the order
+
+
+def test_a_command_is_durable_before_it_is_known_and_known_before_it_is_told(
+    house: Stage, actor: Actor, admin: str
+) -> None:
+    ref, stream = a_campaign(house)
+    with row_lock(admin, lock(stream)) as blocker:
+        first = ref.ask_reply(StartCampaign(), context())
+        await_blocked(admin, 1)
+        second = ref.ask_reply(PauseCampaign(), context())  # waits in the mailbox: one command at a time
+        assert not first.done
+        assert house.told.empty()
+        assert types(actor, stream) == ["campaign.created"]
+        blocker.rollback()
+    assert first.get(SOON_S) == Ack(2, "queued")
+    assert second.get(SOON_S) == Ack(4, "paused")
+    assert house.told.get(timeout=SOON_S) == Tell(ADMISSION, Wake())
+    assert types(actor, stream)[1:] == ["campaign.queued", "campaign.holder_added", "campaign.paused"]
+
+
+def test_every_event_carries_who_did_it_and_why_it_was_allowed(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, StartCampaign(), context(causation_id="cause"))
+    recorded = streams.events(actor.upkeep, stream, after=1)[0]
+    assert msgspec.msgpack.decode(recorded.context, type=AuditContext) == AuditContext(
+        principal="alice",
+        roles=("operator",),
+        correlation="story",
+        causation="cause",
+        command="campaign.start",
+        decision="operator has campaigns:execute",
+    )
+
+
+def test_the_chain_of_a_stream_can_be_recomputed(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, StartCampaign())
+    ask(ref, PauseCampaign())
+    previous = GENESIS
+    for recorded in streams.events(actor.upkeep, stream, after=0):
+        previous = link(
+            stream=stream,
+            version=recorded.version,
+            previous=previous,
+            tenant="acme",
+            recorded_at_us=recorded.recorded_at_us,
+            type_=recorded.type,
+            type_version=recorded.type_version,
+            context=recorded.context,
+            body=recorded.body,
+        )
+        assert recorded.hash == previous
+
+
+def test_a_refused_commit_drops_the_candidate(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, StartCampaign())
+    begun = ask(ref, BeginCampaign(), context(system("acme")))
+    not_done = AccountBatches(done=(DoneBatch(999_999, Phase.DOMAIN_GENERATION, 1, 0, (("generated", 20),)),))
+    with pytest.raises(VersionConflict, match="not done"):
+        ask(ref, not_done, context(system("acme")))
+    assert ask(ref, PauseCampaign()) == Ack(begun.version + 1, "pausing")  # from where it stood before
+    assert "campaign.batches_accounted" not in types(actor, stream)
+
+
+# --- what changes nothing leaves its record
+
+
+def test_a_denial_is_recorded_and_changes_nothing(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    with pytest.raises(Denied, match="bob may not campaign.start: belongs to somebody else"):
+        ask(ref, StartCampaign(), context(BOB))
+    assert types(actor, stream) == ["campaign.created"]
+    ((type_, audit),) = audits(actor)
+    assert (type_, audit.principal, audit.command) == ("audit.denied", "bob", "campaign.start")
+    assert audit.decision == "belongs to somebody else"
+    assert ask(ref, StartCampaign()) == Ack(2, "queued")
+
+
+def test_refusals_and_no_ops_are_recorded_too(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    with pytest.raises(CommandRejected, match="cannot pause a campaign that is pending"):
+        ask(ref, PauseCampaign())
+    ask(ref, StartCampaign())
+    assert ask(ref, StartCampaign()) == Ack(2, "queued")
+    assert [type_ for type_, _ in audits(actor)] == ["audit.refused", "audit.unchanged"]
+    assert len(types(actor, stream)) == 2
+
+
+def test_the_runtimes_own_reports_leave_no_record_when_they_change_nothing(house: Stage, actor: Actor) -> None:
+    ref, _ = a_campaign(house)
+    assert ask(ref, BeginCampaign(), context(system("acme"))) == Ack(1, "pending")
+    assert audits(actor) == []
+
+
+def test_a_record_that_cannot_be_stored_fails_the_operation(house: Stage) -> None:
+    ref, _ = a_campaign(house)
+    nowhere = Principal(id="eve", roles=(), tenant="no\0where")
+    with pytest.raises(StoreUnavailable, match="the audit record could not be stored; nothing was changed"):
+        ask(ref, StartCampaign(), context(nowhere))
+
+
+def test_a_commit_that_cannot_be_stored_is_answered_and_the_actor_goes_on(house: Stage) -> None:
+    ref, _ = a_campaign(house)
+    with pytest.raises(StoreUnavailable, match="the change could not be stored; nothing was written"):
+        ask(ref, StartCampaign(), context(idempotency_key="no\0key"))
+    assert ask(ref, StartCampaign()) == Ack(2, "queued")
+
+
+# --- idempotency keys
+
+
+def test_the_same_key_gets_the_same_answer_whatever_happened_since(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    once = context(idempotency_key="k")
+    assert ask(ref, StartCampaign(), once) == Ack(2, "queued")
+    ask(ref, PauseCampaign())
+    assert ask(ref, StartCampaign(), once) == Ack(2, "queued")  # though a paused campaign refuses it
+    assert types(actor, stream)[-1] == "campaign.paused"
+
+
+def test_the_same_key_with_another_command_is_refused(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, StartCampaign(), context(idempotency_key="k"))
+    with pytest.raises(KeyReused, match="idempotency key k was used with another command"):
+        ask(ref, PauseCampaign(), context(idempotency_key="k"))
+    assert len(types(actor, stream)) == 2
+
+
+def test_a_refusal_under_a_key_is_refused_again_in_the_same_words(house: Stage) -> None:
+    ref, _ = a_campaign(house)
+    once = context(idempotency_key="k")
+    with pytest.raises(CommandRejected) as first:
+        ask(ref, PauseCampaign(), once)
+    ask(ref, StartCampaign())
+    with pytest.raises(CommandRejected) as second:
+        ask(ref, PauseCampaign(), once)
+    assert str(second.value) == str(first.value)
+
+
+def test_a_creation_under_a_key_creates_once(house: Stage, actor: Actor) -> None:
+    source, command = house.put_on(pattern.RULES, SOURCE), reserve(10)
+    answer = ask(source, command, context(idempotency_key="k"))
+    assert ask(source, command, context(idempotency_key="k")) == answer
+    assert actor.see("select count(*) from domainflow.campaign") == [1]
+
+
+# --- shared streams
+
+
+def ranges(actor: Actor) -> list[list[int]]:
+    return actor.see("select array[base, base + count] from domainflow.campaign order by base")
+
+
+def test_two_runtimes_share_a_source_without_sharing_a_name(house: Stage, other: Stage, actor: Actor) -> None:
+    sources = [each.put_on(pattern.RULES, SOURCE) for each in (house, other)]
+    for n in range(10):
+        ask(sources[n % 2], reserve(10))  # each finds the stream moved by the other, and decides anew
+    assert ranges(actor) == [[10 * n, 10 * n + 10] for n in range(10)]
+
+
+def reserve_ten_times(ref: Ref[Any]) -> None:
+    done = 0
+    for _ in range(200):
+        try:
+            ask(ref, reserve(5, most_active=1000))
+        except VersionConflict:
+            continue  # the other one was quicker, eight times in a row
+        done += 1
+        if done == 10:
+            return
+    raise AssertionError("the other one is always quicker")
+
+
+def test_runtimes_that_reserve_at_once_do_not_meet(house: Stage, other: Stage, actor: Actor) -> None:
+    sources = [each.put_on(pattern.RULES, SOURCE) for each in (house, other)]
+    racing = [in_thread(partial(reserve_ten_times, ref)) for ref in sources]
+    for each in racing:
+        each.result(SOON_S)
+    assert ranges(actor) == [[5 * n, 5 * n + 5] for n in range(20)]
+    assert streams.load(actor.upkeep, SOURCE, fold_version=0).version == 21  # one opened, twenty reserved
+
+
+def test_who_decides_anew_may_find_that_nothing_is_left(house: Stage, other: Stage) -> None:
+    mine, theirs = (each.put_on(pattern.RULES, SOURCE) for each in (house, other))
+    ask(mine, reserve(60))
+    with pytest.raises(SpaceExhausted, match="40 of 100 names left, and 60 were asked for"):
+        ask(theirs, reserve(60))
+
+
+def test_a_quota_that_is_reached_creates_nothing(house: Stage, actor: Actor) -> None:
+    source = house.put_on(pattern.RULES, SOURCE)
+    ask(source, reserve(10, most_active=1))
+    with pytest.raises(QuotaExceeded, match="and 1 are allowed; nothing was created"):
+        ask(source, reserve(10, most_active=1))
+    ask(source, reserve(10))
+    assert ranges(actor) == [[0, 10], [10, 20]]
+
+
+# --- owned streams
+
+
+def test_a_fenced_owner_writes_nothing_and_stops(house: Stage, other: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    actor.upkeep.execute(
+        "update domainflow.runtime set lease_until = now() - interval '1 second' where id = %s", (actor.runtime,)
+    )
+    successor = other.put_on(campaign.RULES, stream)
+    assert ask(successor, StartCampaign()) == Ack(2, "queued")
+    with pytest.raises(Fenced, match="owned by another runtime now; nothing was written"):
+        ask(ref, CancelCampaign())
+    assert types(actor, stream) == ["campaign.created", "campaign.queued"]
+    with pytest.raises(ActorStopped):
+        ask(ref, CancelCampaign())
+
+
+def test_a_stream_of_a_living_owner_cannot_be_activated_elsewhere(house: Stage, other: Stage) -> None:
+    _, stream = a_campaign(house)
+    with pytest.raises(Fenced, match="is owned by runtime"):
+        other.put_on(campaign.RULES, stream)
+
+
+# --- restarts
+
+
+def crash(ref: Ref[Any]) -> None:
+    """Make its behaviour fail at a signal, which it hears even while a commit is under way."""
+    ref.signal(Answer(_Load(), None, None))
+
+
+def test_an_actor_that_fails_while_its_commit_is_under_way_starts_from_what_became_of_it(
+    house: Stage, actor: Actor, admin: str
+) -> None:
+    ref, stream = a_campaign(house)
+    with row_lock(admin, lock(stream)) as blocker:
+        in_flight = ref.ask_reply(StartCampaign(), context())
+        await_blocked(admin, 1)
+        crash(ref)
+        with pytest.raises(ActorStopped, match="whether the message took effect is not known"):
+            in_flight.get(SOON_S)
+        after = ref.ask_reply(PauseCampaign(), context())
+        assert not after.done
+        blocker.rollback()
+    assert after.get(SOON_S) == Ack(4, "paused")
+    assert ref.incarnation == 2
+    assert types(actor, stream)[1:] == ["campaign.queued", "campaign.holder_added", "campaign.paused"]
+
+
+def test_a_restarted_actor_says_again_what_may_have_been_lost(house: Stage) -> None:
+    ref, _ = a_campaign(house)
+    ask(ref, StartCampaign())
+    assert house.told.get(timeout=SOON_S) == Tell(ADMISSION, Wake())
+    crash(ref)
+    assert house.told.get(timeout=SOON_S) == Tell(ADMISSION, Wake())
+
+
+def test_a_restart_begins_with_a_snapshot_and_ends_where_the_stream_does(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, StartCampaign())
+    for _ in range(17):
+        ask(ref, PauseCampaign())
+        ask(ref, ResumeCampaign())
+    assert actor.see("select version from domainflow.snapshot") == [64]
+    before = streams.load(actor.upkeep, stream, fold_version=campaign.RULES.fold_version)
+    assert (before.version, before.snapshot_version, len(before.events)) == (70, 64, 6)
+    crash(ref)
+    assert ask(ref, PauseCampaign()) == Ack(72, "paused")
+    whole = streams.load(actor.upkeep, stream, fold_version=0)  # no snapshot has that one
+    latest = streams.load(actor.upkeep, stream, fold_version=campaign.RULES.fold_version)
+    assert campaign.RULES.fold(whole) == campaign.RULES.fold(latest)
+
+
+def test_the_owner_is_who_activated_it(house: Stage, actor: Actor) -> None:
+    _, stream = a_campaign(house)
+    assert leases.owner(actor.upkeep, stream) == (actor.runtime, "here pid 1", True)
