@@ -96,7 +96,7 @@ class AsyncCampaignHandle(_Awaited):
     skip_phase = _awaited(CampaignHandle.skip_phase)
     rerun_phase = _awaited(CampaignHandle.rerun_phase)
     view = _awaited(CampaignHandle.view)
-    source = _awaited(CampaignHandle.source)
+    listed = _awaited(CampaignHandle.listed)
 
     async def watch(self, after: int = 0, timeout_s: float | None = None) -> AsyncIterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.

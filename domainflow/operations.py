@@ -8,7 +8,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
+
+from msgspec.structs import replace
 
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import (
@@ -18,6 +20,7 @@ from domainflow.actors.campaign.messages import (
     CancelCampaign,
     ConfigurePhase,
     DeleteCampaign,
+    Listed,
     PauseCampaign,
     PhaseConfig,
     RerunPhase,
@@ -29,19 +32,16 @@ from domainflow.actors.campaign.messages import (
 )
 from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import ReserveOffsets
-from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack
-from domainflow.actors.supervisor import ChildSpec
 from domainflow.delivery import Delivery
-from domainflow.errors import AskTimeout, Denied, NotFound
+from domainflow.errors import AskTimeout, Denied, NotFound, VersionConflict
 from domainflow.ids import new_id
 from domainflow.security import gate
 from domainflow.security.context import Context, Principal
 from domainflow.security.input import checked_spec
-from domainflow.spec import CampaignSpec, KeywordRule, Pattern, PatternSource, Source
+from domainflow.spec import CampaignSpec, KeywordRule, PatternSource, Source
 from domainflow.store import campaigns, leases, sources, streams
 from domainflow.store.campaigns import Summary
-from domainflow.store.sources import StoredSource
 from domainflow.tree import Parts
 from domainflow.views import RECENT, Change, View, change, view
 from domainflow.vocabulary import CampaignStatus, Phase
@@ -76,27 +76,41 @@ class Operations:
 
         Raises:
             InvalidInput, Denied, QuotaExceeded, SpaceExhausted, KeyReused: nothing was created.
+            VersionConflict: others reserved on the same source all the time; nothing was created.
             AskTimeout: it is not known; ask again with the same key.
         """
         spec = checked_spec(spec)
         dns_resolvers.check(spec.dns)
         self._must("campaigns:create")
-        source = self._frozen(spec)
+        source, listed = self._frozen(spec)
         id_ = self._id_for(idempotency_key)
         stream = source_stream(self.principal.tenant, generation.source_hash(source))
         settings = self._parts.settings
         command = ReserveOffsets(
             campaign=id_,
             stream=stream,
-            draft=_draft(spec, source, self.principal, settings.window),
+            draft=replace(_draft(spec, source, self.principal, settings.window), listed=listed),
             count=spec.source.count,
             most_active=settings.most_active,
             most_created_a_day=settings.most_created_a_day,
         )
-        ref = self._start("patterns", self._parts.pattern_spec(stream), timeout_s)
         context = Context(principal=self.principal, correlation_id=new_id(), idempotency_key=idempotency_key)
-        ref.ask(command, context, timeout_s=timeout_s)
+        self._reserve(command, context, timeout_s)
         return CampaignHandle(self._parts, self.principal, id_)
+
+    def _reserve(self, command: ReserveOffsets, context: Context, timeout_s: float) -> None:
+        """Ask the source's actor, and again while other runtimes reserve on the same stream faster than it can."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(deadline_s - time.monotonic(), LOOK_AGAIN_S)
+            ref = self._parts.start("patterns", self._parts.pattern_spec(command.stream), left_s)
+            try:
+                ref.ask(command, context, timeout_s=left_s)
+            except VersionConflict:
+                if time.monotonic() > deadline_s:
+                    raise
+            else:
+                return
 
     def campaign(self, id_: str) -> "CampaignHandle":
         """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
@@ -129,26 +143,22 @@ class Operations:
             return str(uuid.UUID(new_id()))
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.principal.tenant}/{self.principal.id}/{key}"))
 
-    def _frozen(self, spec: CampaignSpec) -> Source:
+    def _frozen(self, spec: CampaignSpec) -> tuple[Source, Listed | None]:
         """Return the canonical source; the bytes of a list are stored before anything names their hash."""
         generation.check(spec.source)
         if isinstance(spec.source, PatternSource):
-            return generation.canonical(spec.source)
+            return generation.canonical(spec.source), None
         source, frozen = freezing.freeze(spec.source)
         stored = sources.StoredSource(
             sha256=frozen.sha256,
             kind=type(source).__struct_config__.tag,  # type: ignore[arg-type]  # a string, as spec says
             size_bytes=frozen.size_bytes,
             lines=frozen.count,
-            lines_total=frozen.lines_total,
-            dropped={str(reason): number for reason, number in frozen.dropped.items()},
         )
         with frozen, self._parts.store.tenants(self.principal.tenant) as connection:
             sources.put(connection, self.principal.tenant, stored, frozen.chunks(sources.CHUNK_BYTES))
-        return source
-
-    def _start(self, supervisor: str, spec: ChildSpec, timeout_s: float) -> Ref[Any]:
-        return self._parts.start(supervisor, spec, timeout_s)
+        dropped = tuple(sorted((str(reason), number) for reason, number in frozen.dropped.items()))
+        return source, Listed(lines=frozen.count, lines_total=frozen.lines_total, dropped=dropped)
 
 
 class CampaignHandle:
@@ -226,13 +236,12 @@ class CampaignHandle:
         held_by = owner[1] if owner and owner[2] else None
         return view(summary, rules.fold(loaded), recent, version=loaded.version, held_by=held_by)
 
-    def source(self) -> StoredSource | None:
+    def listed(self) -> Listed | None:
         """Return what its list of words or names came to, with what was left out; None: a pattern. Raises NotFound."""
         summary = self._summary()
         rules = campaign.RULES
         with self._parts.store.tenants(summary.tenant) as connection:
-            source = rules.fold(streams.load(connection, self.stream, fold_version=rules.fold_version)).spec.source
-            return None if isinstance(source, Pattern) else sources.find(connection, summary.tenant, source.sha256)
+            return rules.fold(streams.load(connection, self.stream, fold_version=rules.fold_version)).spec.listed
 
     def watch(self, after: int = 0, timeout_s: float | None = None) -> Iterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.

@@ -6,14 +6,13 @@ The server is the project's own embedded one; DOMAINFLOW_PG_BIN chooses other bi
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import psycopg
 import pytest
+from databases import Database, reachable_folder
 
 from domainflow.store import migrate
 from domainflow.store.embedded import EmbeddedServer
@@ -23,21 +22,6 @@ hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_
 hypothesis.settings.load_profile("ci")
 
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Database:
-    """A database of its own, migrated."""
-
-    dsn: str  # as the application
-    admin_dsn: str
-
-
-def reachable_folder() -> Path:
-    """A new folder that another account can enter; pytest's own are closed to all but their owner."""
-    folder = Path(tempfile.mkdtemp(prefix="domainflow-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from conftest import Database
+from databases import Database
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -39,12 +39,12 @@ def migrated(server: EmbeddedServer) -> Iterator[Database]:
     """A database for the tests of one file."""
     name = f"durable_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server.dsn("domainflow"), autocommit=True) as connection:
-        connection.execute(f'create database "{name}"')  # type: ignore[call-overload]  # no literal: a name made here
+        connection.execute(f'create database "{name}"')
     made = Database(server.dsn("domainflow_app", name), server.dsn("domainflow", name))
     migrate.up(made.admin_dsn)
     yield made
     with psycopg.connect(server.dsn("domainflow"), autocommit=True) as connection:
-        connection.execute(f'drop database "{name}" with (force)')  # type: ignore[call-overload]  # likewise
+        connection.execute(f'drop database "{name}" with (force)')
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def item(
 ) -> Item:
     """An item of so many events that follows another one of its stream, or begins it."""
     version, previous = (after.version, after.hash) if after else (0, GENESIS)
-    chained = []
+    chained: list[NewEvent] = []
     for step in range(1, events + 1):
         chained.append(
             event(stream, version + step, chained[-1].hash if chained else previous, tenant=tenant, body=body)
@@ -140,7 +140,7 @@ class Actor:
 
     def see(self, sql: str, *values: object) -> list[Any]:
         """What upkeep sees; the first column of each row."""
-        return [row[0] for row in self.upkeep.execute(sql, values)]  # type: ignore[call-overload]  # SQL of a test
+        return [row[0] for row in self.upkeep.execute(sql, values)]
 
     def die(self) -> None:
         """Lose the session: the lock is free once the server has noticed."""
@@ -164,7 +164,7 @@ def acting(dsn: str, **how: Any) -> Iterator[Actor]:  # noqa: ANN401 - as Actor 
 def row_lock(admin_dsn: str, sql: str, *values: object) -> Iterator[Postgres]:
     """Hold a row lock in a transaction of its own, until the block ends."""
     with psycopg.connect(admin_dsn) as connection:
-        connection.execute(sql, values)  # type: ignore[call-overload]  # SQL of a test
+        connection.execute(sql, values)
         yield connection
 
 

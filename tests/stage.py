@@ -144,7 +144,7 @@ class Wire:
         parts = conninfo_to_dict(dsn)
         self._server = f"{parts['host']}/.s.PGSQL.{parts['port']}"
         parts.pop("requirepeer", None)
-        self.dsn = make_conninfo(**{**parts, "host": str(folder)})
+        self.dsn = make_conninfo(**parts | {"host": str(folder)})  # type: ignore[arg-type]  # a dict of anything
         self._path = folder / f".s.PGSQL.{parts['port']}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from child import eventually
-from conftest import Database
+from databases import Database
 
 from domainflow import AsyncRuntime, CampaignSpec, Operations, Principal, Runtime
 from domainflow.aio import LIFE, THREADS, AsyncCampaignHandle, AsyncOperations

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import psycopg
 import pytest
-from conftest import Database, reachable_folder
+from databases import Database, reachable_folder
 from msgspec import NODEFAULT, Struct, inspect
 
 import domainflow

@@ -44,7 +44,7 @@ def connect(dsn: str, role: str) -> Connection[TupleRow]:
         raise StoreUnavailable(_advice(error)) from error
     try:
         take_role(connection, role)
-    except StoreUnavailable:
+    except BaseException:
         connection.close()
         raise
     return connection

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, LiteralString
 
-import msgspec
 from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -17,12 +16,9 @@ from domainflow.errors import Corrupt, NotFound
 
 CHUNK_BYTES: Final = 1 << 20
 
-FIND: Final[LiteralString] = """
-select kind, size_bytes, lines, lines_total, dropped from domainflow.source where tenant = %s and sha256 = %s
-"""
 INSERT: Final[LiteralString] = """
-insert into domainflow.source (tenant, sha256, kind, size_bytes, lines, lines_total, dropped)
-values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning 1
+insert into domainflow.source (tenant, sha256, kind, size_bytes, lines)
+values (%s, %s, %s, %s, %s) on conflict do nothing returning 1
 """
 INSERT_CHUNK: Final[LiteralString] = (
     "insert into domainflow.source_chunk (tenant, sha256, chunk, data) values (%s, %s, %s, %s)"
@@ -39,8 +35,6 @@ class StoredSource(Struct, frozen=True, kw_only=True):
     kind: str
     size_bytes: int
     lines: int
-    lines_total: int
-    dropped: dict[str, int]  # reason -> lines of the file that are not in it
 
 
 def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, data: Iterable[bytes]) -> None:
@@ -48,27 +42,11 @@ def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, dat
 
     `data` are its canonical bytes, in pieces of at most `CHUNK_BYTES`.
     """
-    dropped = msgspec.msgpack.encode(source.dropped)
-    row = (tenant, source.sha256, source.kind, source.size_bytes, source.lines, source.lines_total, dropped)
+    row = (tenant, source.sha256, source.kind, source.size_bytes, source.lines)
     if connection.execute(INSERT, row).fetchone() is None:
         return
     for number, piece in enumerate(data):
         connection.execute(INSERT_CHUNK, (tenant, source.sha256, number, zlib.compress(piece, 6)))
-
-
-def find(connection: Connection[TupleRow], tenant: str, sha256: str) -> StoredSource | None:
-    """Return what is known of a source of the transaction's tenant."""
-    row = connection.execute(FIND, (tenant, sha256)).fetchone()
-    if row is None:
-        return None
-    return StoredSource(
-        sha256=sha256,
-        kind=row[0],
-        size_bytes=row[1],
-        lines=row[2],
-        lines_total=row[3],
-        dropped=msgspec.msgpack.decode(row[4], type=dict[str, int]),
-    )
 
 
 def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Path) -> Path:

@@ -62,6 +62,12 @@ update domainflow.work_item set state = 0, fence = fence + 1, runtime = null
 UNCLAIM: Final[LiteralString] = """
 update domainflow.work_item set state = 0, fence = fence + 1, runtime = null where id = %s and fence = %s and state = 1
 """
+PUT_OFF: Final[LiteralString] = """
+update domainflow.work_item
+   set state = 0, fence = fence + 1, runtime = null, reason = %(reason)s,
+       run_at = clock_timestamp() + make_interval(secs => %(delay_s)s)
+ where id = %(item)s and fence = %(fence)s and state = 1
+"""
 # Skip locked: a rescuer that meets another, or a completion in flight, leaves the row to it.
 RESCUE: Final[LiteralString] = """
 with lost as materialized (
@@ -188,6 +194,11 @@ def fail(connection: Connection[TupleRow], item: int, fence: int, failure: Failu
 def unclaim(connection: Connection[TupleRow], item: int, fence: int) -> None:
     """Put back an item that was claimed and not begun."""
     connection.execute(UNCLAIM, (item, fence))
+
+
+def put_off(connection: Connection[TupleRow], item: int, fence: int, *, reason: str, delay_s: float) -> None:
+    """Put back an item that this host cannot do just now; counts nothing against it."""
+    connection.execute(PUT_OFF, {"item": item, "fence": fence, "reason": reason, "delay_s": delay_s})
 
 
 def return_lost(connection: Connection[TupleRow], item: int, fence: int, *, alone: bool) -> None:

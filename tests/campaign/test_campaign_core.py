@@ -62,9 +62,9 @@ COMMANDS: Final[dict[str, CampaignMessage]] = {
     "retry": RetryCampaign(),
     "archive": ArchiveCampaign(),
     "delete": DeleteCampaign(),
-    "start_phase": StartPhase(phase=GENERATION),
+    "step": StartPhase(phase=GENERATION),
     "skip": SkipPhase(phase=ANALYSIS),
-    "configure": ConfigurePhase(phase=ANALYSIS, config=PhaseConfig()),
+    "config": ConfigurePhase(phase=ANALYSIS, config=PhaseConfig()),
     "rerun": RerunPhase(phase=DNS),
     "begin": BeginCampaign(),
     "drained": ObserveLedger(ready=0, claimed=0, done=0, dead=0),
@@ -72,15 +72,15 @@ COMMANDS: Final[dict[str, CampaignMessage]] = {
 }
 # What the status becomes. "=": something is recorded, the status stays. ".": granted, nothing recorded. "-": refused.
 TABLE: Final = """
-          start  pause   resume  cancel    retry  archive delete start_phase skip configure rerun  begin   drained died
-pending   queued -       -       cancelled -      -       =      queued      =    =         -      .       .       .
-queued    .      paused  .       cancelled .      -       -      -           =    =         -      running .       .
-running   .      pausing .       cancelled .      -       -      .           =    =         -      .       .       failed
-pausing   -      .       running cancelled -      -       -      .           =    =         -      .       paused  failed
-paused    -      .       queued  cancelled -      -       =      -           =    =         -      .       .       .
-completed -      -       -       -         -      =       =      -           -    -         queued .       .       .
-failed    -      -       -       -         queued =       =      -           -    -         -      .       .       .
-cancelled -      -       -       .         -      =       =      -           -    -         -      .       .       .
+          start  pause   resume  cancel    retry  archive delete step   skip config rerun  begin   drained died
+pending   queued -       -       cancelled -      -       =      queued =    =      -      .       .       .
+queued    .      paused  .       cancelled .      -       -      -      =    =      -      running .       .
+running   .      pausing .       cancelled .      -       -      .      =    =      -      .       .       failed
+pausing   -      .       running cancelled -      -       -      .      =    =      -      .       paused  failed
+paused    -      .       queued  cancelled -      -       =      -      =    =      -      .       .       .
+completed -      -       -       -         -      =       =      -      -    -      queued .       .       .
+failed    -      -       -       -         queued =       =      -      -    -      -      .       .       .
+cancelled -      -       -       .         -      =       =      -      -    -      -      .       .       .
 """
 ALLOWED: Final = {
     "pending": "start, cancel, delete",

@@ -62,14 +62,15 @@ EVENTS: Final[tuple[Struct, ...]] = (
     PhaseFailed(phase=HTTP, reason="no route"),
 )
 TAGS: Final = {
-    "campaign.account_batches", "campaign.archive", "campaign.archived", "campaign.batches_accounted", "campaign.begin",
-    "campaign.begun", "campaign.cancel", "campaign.cancelled", "campaign.completed", "campaign.configure_phase",
-    "campaign.created", "campaign.delete", "campaign.deleted", "campaign.failed", "campaign.holder_added",
-    "campaign.holder_lifted", "campaign.observe_ledger", "campaign.pause", "campaign.pause_requested", "campaign.paused",
-    "campaign.phase_completed", "campaign.phase_configured", "campaign.phase_failed", "campaign.phase_requested",
-    "campaign.phase_skipped", "campaign.phase_started", "campaign.phases_reopened", "campaign.queued", "campaign.rerun_phase",
-    "campaign.resume", "campaign.resumed", "campaign.retry", "campaign.skip_phase", "campaign.start", "campaign.start_phase",
-    "pattern.offsets_reserved", "pattern.reserve_offsets", "pattern.source_opened",
+    "campaign.account_batches", "campaign.archive", "campaign.archived", "campaign.batches_accounted",
+    "campaign.begin", "campaign.begun", "campaign.cancel", "campaign.cancelled", "campaign.completed",
+    "campaign.configure_phase", "campaign.created", "campaign.delete", "campaign.deleted", "campaign.failed",
+    "campaign.holder_added", "campaign.holder_lifted", "campaign.observe_ledger", "campaign.pause",
+    "campaign.pause_requested", "campaign.paused", "campaign.phase_completed", "campaign.phase_configured",
+    "campaign.phase_failed", "campaign.phase_requested", "campaign.phase_skipped", "campaign.phase_started",
+    "campaign.phases_reopened", "campaign.queued", "campaign.rerun_phase", "campaign.resume", "campaign.resumed",
+    "campaign.retry", "campaign.skip_phase", "campaign.start", "campaign.start_phase", "pattern.offsets_reserved",
+    "pattern.reserve_offsets", "pattern.source_opened",
 }  # fmt: skip
 ALL: Final = (
     *get_args(CampaignCommand),

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import reachable_folder
 
 from domainflow.store.embedded import EmbeddedServer
-from tests.conftest import reachable_folder
 
 CALL_S = 60.0
 

@@ -1,17 +1,16 @@
 """A commit lane answers everything it took exactly once, whatever becomes of connection, server side or itself."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Database
-from durable import SOON_S, Actor, acting, await_blocked, await_gone, birth, emptied, item, migrated, new_uuid, row_lock
+from databases import Database
+from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, item, migrated, new_uuid, row_lock
 from msgspec.structs import replace
-from stage import Answers, Stage, Wire, commit_each, stage
+from stage import Answers, Stage, commit_each, stage
 
 from domainflow.store import streams
-from domainflow.store.port import AuditNote, Committed, Failed, Item, Key, KeyTaken, Loaded, Outcome, Stale
+from domainflow.store.port import AuditNote, Committed, Failed, Item, Key, KeyTaken, Loaded, Stale
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -220,86 +219,6 @@ def test_another_incarnation_of_a_lane_begins_another_chain(actor: Actor, answer
             lane.committer.note(note(), answers.to(f"n{n}"))
             assert answers.take(1) == {f"n{n}": Committed(1)}
     assert list(audits(actor).values()) == [[1], [1]]
-
-
-# --- a connection that is lost
-
-
-def test_a_commit_whose_connection_dies_before_it_is_done_is_done_once(
-    lane: Stage, actor: Actor, admin: str, answers: Answers
-) -> None:
-    gate = hold_up(lane, answers)
-    with row_lock(admin, LOCK_GATE) as blocker:
-        commit_each(lane, answers, [gate])
-        await_blocked(admin, 1)
-        commit_each(lane, answers, chain("s1", 3))
-        waiting = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        ((pid,),) = blocker.execute(waiting).fetchall()
-        blocker.execute("select pg_terminate_backend(%s)", (pid,))
-        await_gone(admin, pid)
-        blocker.rollback()
-    assert answers.take(4) == {"gate@2": Committed(2), "s1@1": Committed(1), "s1@2": Committed(2), "s1@3": Committed(3)}
-    assert (versions(actor, "gate"), versions(actor, "s1")) == ([1, 2], [1, 2, 3])
-
-
-def test_a_commit_whose_answer_is_lost_is_found_to_be_done_and_not_done_again(
-    actor: Actor, home: Path, answers: Answers
-) -> None:
-    wire = Wire(actor.dsn, home)
-    try:
-        with stage(actor, lanes=1, lane_dsn=wire.dsn) as lane:
-            first = item("s1")
-            commit_each(lane, answers, [first])
-            answers.take(1)
-            wire.lose_the_answer_of_the_next_commit()
-            commit_each(lane, answers, [item("s1", first)])
-            lane.committer.note(note(), answers.to("note"))
-            await_version(actor, "s1", 2)
-            assert answers.none_left()
-            wire.cut()
-            assert answers.take(2) == {"s1@2": Committed(2), "note": Committed(1)}
-            assert versions(actor, "s1") == [1, 2]
-            lane.committer.note(note(), answers.to("next"))
-            assert answers.take(1) == {"next": Committed(2)}
-    finally:
-        wire.close()
-
-
-def await_version(actor: Actor, stream: str, version: int) -> None:
-    for _ in range(2000):
-        if version in versions(actor, stream):
-            return
-        actor.upkeep.execute("select pg_sleep(0.002)")
-    raise AssertionError(f"{stream} does not come to version {version}")
-
-
-# --- a lane that fails
-
-
-def failing(_: Outcome) -> None:
-    raise ValueError("a bug of whoever waits")
-
-
-def test_a_successor_answers_what_a_failed_lane_had_in_hand(
-    lane: Stage, actor: Actor, admin: str, answers: Answers
-) -> None:
-    gate = hold_up(lane, answers)
-    with row_lock(admin, LOCK_GATE) as blocker:
-        commit_each(lane, answers, [gate])
-        await_blocked(admin, 1)
-        commit_each(lane, answers, [item("s1")])
-        lane.committer.commit((item("s2"),), failing)
-        commit_each(lane, answers, [item("s3"), *chain("s4", 2)])
-        lane.committer.note(note(), answers.to("note"))
-        lane.committer.load("s4", owned=False, fold_version=1, settled=answers.to("load"))  # type: ignore[arg-type]  # a Loaded
-        blocker.rollback()
-    came = answers.take(7)
-    loaded = came.pop("load")
-    assert isinstance(loaded, Loaded)
-    assert loaded.version == 2
-    assert set(came.values()) == {Committed(1), Committed(2)}
-    assert lane.find("store/commit-0").incarnation == 2
-    assert [versions(actor, stream) for stream in ("s1", "s2", "s3", "s4")] == [[1], [1], [1], [1, 2]]
 
 
 # --- loading

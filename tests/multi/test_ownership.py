@@ -116,7 +116,7 @@ def _answer_of_a_sleeper(database: Database, home: Path, *patch: str) -> str:
     """Take a campaign over from an owner that sleeps, wake it and have it command its own actor; its answer."""
     with (
         Child("multi.members:sleeper", patch=patch, dsn=database.dsn, home=str(home), lease_s=SHORT_LEASE_S) as zombie,
-        Runtime.open(database.dsn, home=home, campaigns=False, work=False) as runtime,
+        Runtime.open(database.dsn, home=home, work=False) as runtime,
     ):
         campaign = zombie.wait_line("campaign")
         before = history(database, campaign)

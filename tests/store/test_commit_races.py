@@ -5,12 +5,12 @@ from functools import partial
 
 import psycopg
 import pytest
-from conftest import Database
+from databases import Database
 from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, in_thread, item, migrated, new_uuid, row_lock
 
 from domainflow.store import campaigns, commands, commit, pool, streams
 from domainflow.store.commands import Boxed
-from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError, TryAgainError
+from domainflow.store.commit_connection import CommitConnection, PoisonError
 from domainflow.store.port import BoxAnswer, Committed, Foreign, Item, Key, KeyTaken, Stale
 from domainflow.store.transaction import transaction
 
@@ -215,7 +215,10 @@ def test_a_command_that_is_being_done_cannot_be_taken_back(actor: Actor, admin: 
         with pool.connect(actor.dsn, "app") as sender, transaction(sender, tenants=["acme"]):
             return commands.withdraw(sender, id_, b"taken back")
 
-    hold = "insert into domainflow.idempotency (tenant, principal, key, command_hash, answer) values ('acme', 'alice', 'k', '', '')"
+    hold = (
+        "insert into domainflow.idempotency (tenant, principal, key, command_hash, answer) "
+        "values ('acme', 'alice', 'k', '', '')"
+    )
     key = Key(principal="alice", key="k", command_hash=b"c", answer=b"done")
     with row_lock(admin, hold) as blocker:
         doing = in_thread(lambda: actor.commit(item("s1", box=BoxAnswer(id_, b"done"), key=key)))
@@ -250,60 +253,3 @@ def test_creators_of_one_principal_count_one_after_the_other_from_the_first_on(
         waiting = in_thread(second)
         await_blocked(admin, 1)
     assert waiting.result(SOON_S) == "held"
-
-
-# --- what an error means
-
-
-def test_a_connection_that_is_gone_leaves_the_outcome_open(actor: Actor, admin: str) -> None:
-    lane = lane_of(actor)
-    born = item("s1")
-    assert lane.send([(born,)]) == [Committed(1)]
-    with psycopg.connect(admin, autocommit=True) as killer:
-        killer.execute("select pg_terminate_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - whom to kill
-    with pytest.raises(OutcomeUnknownError):
-        lane.send([(item("s1", born),)])
-    lane.reopen()
-    assert lane.was_committed(born)
-    assert not lane.was_committed(item("s1", born))
-    assert lane.send([(item("s1", born),)]) == [Committed(2)]
-    lane.close()
-
-
-def test_a_connection_killed_before_the_answer_of_a_commit_leaves_it_open_too(actor: Actor, admin: str) -> None:
-    lane = lane_of(actor)
-    born = item("s1")
-    lane.send([(born,)])
-    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
-        sending = in_thread(lambda: lane.send([(item("s1", born),)]))
-        await_blocked(admin, 1)
-        blocker.execute("select pg_terminate_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - likewise
-        with pytest.raises(OutcomeUnknownError):
-            sending.result(SOON_S)
-    lane.reopen()
-    assert not lane.was_committed(item("s1", born))
-    lane.close()
-
-
-def test_a_lane_that_somebody_else_took_leaves_the_outcome_open(actor: Actor) -> None:
-    lane = lane_of(actor)
-    commit.Lane(actor.runtime, 1).raise_generation(actor.app)
-    with pytest.raises(OutcomeUnknownError, match="the lane's generation was raised"):
-        lane.send([(item("s1"),)])
-    assert lane.reopen() > 0
-    assert lane.send([(item("s1"),)]) == [Committed(1)]
-    lane.close()
-
-
-def test_a_commit_that_was_cancelled_may_be_sent_again(actor: Actor, admin: str) -> None:
-    lane = lane_of(actor)
-    born = item("s1")
-    lane.send([(born,)])
-    with row_lock(admin, LOCK_HEAD, "s1") as blocker:
-        sending = in_thread(lambda: lane.send([(item("s1", born),)]))
-        await_blocked(admin, 1)
-        blocker.execute("select pg_cancel_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - likewise
-        with pytest.raises(TryAgainError):
-            sending.result(SOON_S)
-    assert lane.send([(item("s1", born),)]) == [Committed(2)]
-    lane.close()

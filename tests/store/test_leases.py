@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Database
+from databases import Database
 from durable import Actor, acting, await_gone, emptied, item, migrated, new_uuid
 
 from domainflow.store import leases, streams
@@ -82,7 +82,8 @@ def test_a_lost_session_is_made_good_by_taking_the_lock_again(actor: Actor, othe
 def test_a_lock_of_another_database_says_nothing_here(actor: Actor, database: Database) -> None:
     with acting(database.dsn) as elsewhere:
         actor.upkeep.execute(
-            "insert into domainflow.runtime (id, host, pid, lock_key, lease_until) values (%s, '', 1, %s, now() + interval '1 hour')",
+            "insert into domainflow.runtime (id, host, pid, lock_key, lease_until) "
+            "values (%s, '', 1, %s, now() + interval '1 hour')",
             (elsewhere.runtime, elsewhere.see("select lock_key from domainflow.runtime")[0]),
         )
         assert actor.see("select id::text from domainflow.live_runtime") == [actor.runtime]
@@ -193,7 +194,8 @@ def test_runtimes_that_are_long_dead_and_hold_no_item_are_forgotten(actor: Actor
     long, holding, lately = new_uuid(), new_uuid(), new_uuid()
     for runtime, ago in ((long, "2 hours"), (holding, "2 hours"), (lately, "10 minutes")):
         actor.upkeep.execute(
-            "insert into domainflow.runtime (id, host, pid, lock_key, lease_until) values (%s, '', 1, 1, now() - %s::interval)",
+            "insert into domainflow.runtime (id, host, pid, lock_key, lease_until) "
+            "values (%s, '', 1, 1, now() - %s::interval)",
             (runtime, ago),
         )
     actor.upkeep.execute(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Database
+from databases import Database
 
 from domainflow.errors import SchemaMismatch, StoreUnavailable
 from domainflow.store import migrate, pool
@@ -18,20 +18,23 @@ NAMES = tuple(migration.name for migration in migrate.known())
 # Everything the schema consists of, in words that do not depend on ids.
 CATALOG = """
 select 'table ' || c.relname || ' ' || c.relkind::text || ' ' || c.relrowsecurity || c.relforcerowsecurity || ' '
-       || coalesce(array_to_string(c.reloptions, ','), '') || ' ' || coalesce(c.relacl::text, '') || ' ' || c.relowner::regrole
+       || coalesce(array_to_string(c.reloptions, ','), '') || ' ' || coalesce(c.relacl::text, '') || ' '
+       || c.relowner::regrole
   from pg_class c where c.relnamespace = to_regnamespace('domainflow') and c.relkind <> 't'
 union all
 select 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull
-       || a.attstorage::text || a.attidentity::text || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || coalesce(a.attacl::text, '')
+       || a.attstorage::text || a.attidentity::text || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+       || coalesce(a.attacl::text, '')
   from pg_attribute a join pg_class c on c.oid = a.attrelid
   left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
- where c.relnamespace = to_regnamespace('domainflow') and a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v')
+ where c.relnamespace = to_regnamespace('domainflow') and a.attnum > 0 and not a.attisdropped
+   and c.relkind in ('r', 'p', 'v')
 union all
 select 'index ' || pg_get_indexdef(i.indexrelid) from pg_index i join pg_class c on c.oid = i.indexrelid
  where c.relnamespace = to_regnamespace('domainflow')
 union all
-select 'constraint ' || k.conrelid::regclass || ' ' || k.conname || ' ' || pg_get_constraintdef(k.oid) from pg_constraint k
- where k.connamespace = to_regnamespace('domainflow')
+select 'constraint ' || k.conrelid::regclass || ' ' || k.conname || ' ' || pg_get_constraintdef(k.oid)
+  from pg_constraint k where k.connamespace = to_regnamespace('domainflow')
 union all
 select 'policy ' || p.polrelid::regclass || ' ' || p.polname || ' ' || p.polroles::regrole[]::text || ' '
        || pg_get_expr(p.polqual, p.polrelid) || ' ' || pg_get_expr(p.polwithcheck, p.polrelid)
@@ -42,9 +45,11 @@ union all
 select 'trigger ' || pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid
  where c.relnamespace = to_regnamespace('domainflow') and not t.tgisinternal
 union all
-select 'schema ' || n.nspname || coalesce(n.nspacl::text, '') || n.nspowner::regrole from pg_namespace n where n.nspname = 'domainflow'
+select 'schema ' || n.nspname || coalesce(n.nspacl::text, '') || n.nspowner::regrole from pg_namespace n
+ where n.nspname = 'domainflow'
 union all
-select 'view ' || c.relname || pg_get_viewdef(c.oid) from pg_class c where c.relnamespace = to_regnamespace('domainflow') and c.relkind = 'v'
+select 'view ' || c.relname || pg_get_viewdef(c.oid) from pg_class c
+ where c.relnamespace = to_regnamespace('domainflow') and c.relkind = 'v'
 order by 1
 """
 
@@ -56,7 +61,7 @@ def catalog(dsn: str) -> list[str]:
 
 def change(dsn: str, sql: str) -> None:
     with psycopg.connect(dsn) as connection:
-        connection.execute(sql)  # type: ignore[call-overload]  # SQL of a test
+        connection.execute(sql)
 
 
 def check(dsn: str) -> None:
@@ -104,7 +109,8 @@ def test_a_hole_is_refused(database: Database) -> None:
 def test_a_newer_schema_is_refused(database: Database) -> None:
     change(
         database.admin_dsn,
-        "insert into domainflow_meta.migration (version, name, up_sha256, down_sql, took_ms) values (99, '0099_future', '', '', 0)",
+        "insert into domainflow_meta.migration (version, name, up_sha256, down_sql, took_ms) "
+        "values (99, '0099_future', '', '', 0)",
     )
     for refused in (lambda: migrate.up(database.admin_dsn), lambda: check(database.dsn)):
         with pytest.raises(SchemaMismatch, match=rf"at schema 99, newer than this version knows \({len(NAMES)}\)"):
@@ -115,7 +121,8 @@ def test_a_newer_schema_can_be_gone_back_from_by_what_it_stored(database: Databa
     whole = catalog(database.admin_dsn)
     change(
         database.admin_dsn,
-        "create table domainflow.future (id int); insert into domainflow_meta.migration (version, name, up_sha256, down_sql, took_ms) "
+        "create table domainflow.future (id int); "
+        "insert into domainflow_meta.migration (version, name, up_sha256, down_sql, took_ms) "
         "values (99, '0099_future', '', 'drop table domainflow.future', 0)",
     )
     assert migrate.down(database.admin_dsn, to=len(NAMES)) == ("0099_future",)
@@ -126,7 +133,7 @@ def test_the_application_without_a_schema_is_told_what_to_run(database: Database
     migrate.down(database.admin_dsn, to=0)
     with pytest.raises(
         SchemaMismatch,
-        match="is at schema 0 and this version needs .*: run `domainflow migrate up` with DOMAINFLOW_ADMIN_DSN set",
+        match=r"is at schema 0 and this version needs .*: run `domainflow migrate up` with DOMAINFLOW_ADMIN_DSN set",
     ):
         check(database.dsn)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Database
+from databases import Database
 from durable import (
     SOON_S,
     Actor,
@@ -19,7 +19,7 @@ from durable import (
 )
 
 from domainflow.store import results, work_items
-from domainflow.store.port import Item, OpenItem
+from domainflow.store.port import OpenItem
 from domainflow.store.transaction import transaction
 from domainflow.store.work_items import Claim, Done, Failure, LedgerCounts, Result
 
@@ -219,6 +219,17 @@ def test_a_failure_under_an_old_fence_counts_nothing(actor: Actor) -> None:
     assert counts(actor, campaign) == LedgerCounts(0, 1, 0, 0, "")
 
 
+def test_what_the_host_lacks_puts_an_item_off_and_uses_up_no_retry(actor: Actor) -> None:
+    open_work(actor)
+    for _ in range(5):
+        claimed = claim_one(actor)
+        work_items.put_off(actor.upkeep, claimed.id, claimed.fence - 1, reason="late", delay_s=0)  # a zombie's word
+        work_items.put_off(actor.upkeep, claimed.id, claimed.fence, reason="no lab", delay_s=3600)
+        assert claim(actor) == []
+        again_at_once(actor)
+    assert claim_one(actor).failures == 0
+
+
 # --- losing
 
 
@@ -294,10 +305,3 @@ def test_a_deleted_campaigns_results_go_in_slices(actor: Actor) -> None:
         assert upkeep.see("select count(*) from domainflow.batch") == [0]
         assert upkeep.see("select count(*) from domainflow.hit") == [0]
     assert slices == 5  # six hits, three batches, two at a time
-
-
-def test_an_item_is_worth_nothing_without_its_commit(actor: Actor) -> None:
-    campaign = new_uuid()
-    refused: Item = item("s1", item("s1"), campaign=campaign, opens=(OpenItem(1, 1, 0, 0, 10, parked=False),))
-    actor.commit(refused)
-    assert counts(actor, campaign) is None

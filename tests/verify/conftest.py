@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from stored import Hand, Ids, fill, hand, opened
+from copies import Copy
+from stored import Ids, fill, hand, opened
 
 from domainflow.store import migrate
 from domainflow.store.embedded import EmbeddedServer
-from domainflow.store.postgres import Postgres
 
 FILLED = "verify_filled"
 _numbers = itertools.count(1)
@@ -24,15 +24,6 @@ class Filled:
     """What stands in the database that is copied."""
 
     ids: Ids
-    home: Path
-
-
-@dataclass(frozen=True)
-class Copy:
-    """One copy, to be falsified and verified."""
-
-    store: Postgres
-    hand: Hand
     home: Path
 
 

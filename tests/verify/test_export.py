@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from conftest import Copy
+from copies import Copy
 from msgspec.structs import replace
 from stored import ALICE, DEAD_RUNTIME, NAMES, SEED, SPEC, TENANT
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from conftest import Copy
+from copies import Copy
 from plants import PLANTS, Plant, running
 from stored import ALICE, DNS, HTTP, SEED, Hand
 

@@ -144,6 +144,14 @@ CampaignMessage: TypeAlias = CampaignCommand | CampaignReport
 # --- events
 
 
+class Listed(_Message, frozen=True, kw_only=True):
+    """What a user's list came to: `lines_total` = `lines` + all that was dropped."""
+
+    lines: int  # canonical ones
+    lines_total: int
+    dropped: Counts  # reason -> lines
+
+
 class CampaignCreated(_Message, frozen=True, kw_only=True, tag="campaign.created"):
     """It exists: a range of a source and how to work on it."""
 
@@ -163,6 +171,7 @@ class CampaignCreated(_Message, frozen=True, kw_only=True, tag="campaign.created
     http: HttpPersona
     keywords: tuple[KeywordRule, ...]
     scoring: ScoringProfile
+    listed: Listed | None = None  # of words and names
 
 
 class CampaignQueued(_Message, frozen=True, kw_only=True, tag="campaign.queued"):

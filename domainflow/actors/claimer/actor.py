@@ -25,6 +25,7 @@ from domainflow.work.port import BatchFailure, BatchResult
 # After so many losses an item is suspected: it runs alone, so that it takes no other with it and can be told apart.
 SUSPECT_AFTER: Final = 3
 STOP_S: Final = 3.0
+PUT_OFF_S: Final = 5.0  # before what this host lacked is looked for again
 
 _log = structlog.get_logger()
 
@@ -149,6 +150,12 @@ class Claimer(Behaviour[object]):
         for claim in claims:
             self._hand_out(engine, claim)
 
+    def _put_off(self, claim: Claim, reason: str) -> None:
+        """What the host lacks is not the item's fault: its retries are for what the work itself does."""
+        _log.warning("batch_put_off", item=claim.id, campaign=claim.campaign, reason=reason)
+        with self._store.upkeep() as connection:
+            work_items.put_off(connection, claim.id, claim.fence, reason=reason, delay_s=PUT_OFF_S)
+
     def _hand_out(self, engine: LocalEngine, claim: Claim) -> None:
         try:
             spec = self._specs.make(claim)
@@ -156,7 +163,7 @@ class Claimer(Behaviour[object]):
         except StoreUnavailable:
             raise
         except DomainFlowError as error:
-            self._return(claim, str(error)[:500], retries=1_000_000)  # the host's fault, not the item's
+            self._put_off(claim, str(error)[:500])
             return
         if engine.submit(spec, alone=claim.losses >= SUSPECT_AFTER):
             self._running[claim.id] = Running(claim, retries)

@@ -223,8 +223,6 @@ create table domainflow.source (
   kind text not null,
   size_bytes bigint not null,
   lines bigint not null,
-  lines_total bigint not null,  -- of the file it was made from
-  dropped bytea not null,       -- msgpack map of reason to lines
   created_at timestamptz not null default clock_timestamp(),
   primary key (tenant, sha256)
 );

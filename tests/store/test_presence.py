@@ -1,0 +1,107 @@
+"""A runtime's presence: it appears, hears, outlives its connection, and leaves. Real Postgres."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from databases import Database
+from durable import Actor, acting, await_gone, emptied, item, migrated, new_uuid
+
+from domainflow.errors import StoreUnavailable
+from domainflow.store import leases, pool
+from domainflow.store.presence import Presence, notify
+
+__all__ = ["emptied", "migrated"]  # fixtures
+
+
+@pytest.fixture
+def actor(emptied: Database) -> Iterator[Actor]:
+    with acting(emptied.dsn) as acts:
+        yield acts
+
+
+class Guest:
+    """A runtime that is there by its presence alone."""
+
+    def __init__(self, dsn: str, lease_s: float = 600.0) -> None:
+        self.runtime = new_uuid()
+        self.connections: list[psycopg.Connection[tuple[object, ...]]] = []
+        self.dsn = dsn
+        self.presence = Presence(self._connect, self.runtime, lease_s=lease_s)
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        self.connections.append(pool.connect(self.dsn, "upkeep"))
+        return self.connections[-1]
+
+    def kill(self, admin_dsn: str) -> None:
+        pid = self.connections[-1].info.backend_pid
+        with psycopg.connect(admin_dsn, autocommit=True) as killer:
+            killer.execute("select pg_terminate_backend(%s)", (pid,))
+        await_gone(admin_dsn, pid)
+
+
+@pytest.fixture
+def guest(emptied: Database) -> Iterator[Guest]:
+    made = Guest(emptied.dsn)
+    made.presence.appear()
+    yield made
+    made.presence.disconnect()
+
+
+def alive(actor: Actor, guest: Guest) -> bool:
+    return guest.runtime in actor.see("select id::text from domainflow.live_runtime")
+
+
+def test_who_appeared_is_alive_and_who_disconnects_is_not(actor: Actor, guest: Guest, emptied: Database) -> None:
+    assert alive(actor, guest)
+    pid = guest.connections[-1].info.backend_pid
+    guest.presence.disconnect()
+    await_gone(emptied.admin_dsn, pid)
+    assert not alive(actor, guest)
+
+
+def test_hints_are_heard_at_once_and_silence_is_not_waited_out_for_ever(actor: Actor, guest: Guest) -> None:
+    notify(actor.upkeep, "command_box")
+    assert guest.presence.listen(10.0) == ["command_box"]
+    assert guest.presence.listen(0.01) == []
+
+
+def test_a_lost_connection_is_made_good_and_says_that_hints_may_have_been_missed(
+    actor: Actor, guest: Guest, emptied: Database
+) -> None:
+    guest.kill(emptied.admin_dsn)
+    assert not alive(actor, guest)
+    assert guest.presence.listen(10.0) == [""]
+    assert alive(actor, guest)
+    assert len(guest.connections) == 2
+
+
+def test_a_runtime_that_was_forgotten_registers_again(actor: Actor, emptied: Database) -> None:
+    guest = Guest(emptied.dsn, lease_s=0.0)  # renewed at every look
+    guest.presence.appear()
+    actor.upkeep.execute("delete from domainflow.runtime where id = %s", (guest.runtime,))
+    guest.presence.listen(0.01)
+    assert guest.runtime in actor.see("select id::text from domainflow.runtime")
+    guest.presence.disconnect()
+
+
+def test_the_lease_is_renewed_while_it_listens(actor: Actor, emptied: Database) -> None:
+    guest = Guest(emptied.dsn, lease_s=0.0)
+    guest.presence.appear()
+    before = actor.see("select lease_until from domainflow.runtime where id = %s", guest.runtime)
+    guest.presence.listen(0.01)
+    assert actor.see("select lease_until from domainflow.runtime where id = %s", guest.runtime) > before
+    guest.presence.disconnect()
+
+
+def test_who_leaves_gives_back_its_streams_and_its_row(actor: Actor, guest: Guest) -> None:
+    actor.commit(item("s1", epoch=1))
+    leases.claim_stream(actor.upkeep, guest.runtime, "s1")
+    guest.presence.leave()
+    assert leases.owner(actor.upkeep, "s1") is None
+    assert guest.runtime not in actor.see("select id::text from domainflow.runtime")
+
+
+def test_a_server_that_is_gone_is_said_so_with_what_to_check() -> None:
+    with pytest.raises(StoreUnavailable, match=r"cannot connect to Postgres: (.|\n)*check DOMAINFLOW_DSN"):
+        pool.connect("host=/nowhere user=x", "app")
