@@ -32,7 +32,7 @@ SIZE: Final = """
 select sum(pg_total_relation_size(c.oid))::bigint from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where n.nspname = 'domainflow' and c.relkind = 'r' and c.relname not like 'source%'
 """
-BATCHES_AT_ONCE: Final = 8  # as many as two workers with four each
+BATCHES_AT_ONCE: Final = 16  # as many as two workers with eight each
 GOAL_RATE: Final = 500
 GOAL_DEAD_RATE: Final = 5_000
 GOAL_BYTES: Final = {1_000: 4.0, 10_000: 1.5}
@@ -155,7 +155,7 @@ async def _bare(spec: CampaignSpec, count: int, lab: LabPorts) -> None:
         for result in resolved
         for hit in result.hits
     ]
-    few = max(1, size // 5)
+    few = max(1, size // 20)
     fetches = [_over(first, found[n : n + few]) for n in range(0, len(found), few)]
     pages = [
         Input(hit.position, page=msgspec.msgpack.decode(hit.body, type=Page))

@@ -16,7 +16,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one runtime behaves. What a campaign is to do stands in its spec."""
 
     workers: Annotated[int, Meta(ge=1, le=64)] = 2  # worker processes
-    batches_per_worker: Annotated[int, Meta(ge=1, le=64)] = 4  # at once: a batch ends with its slowest name
+    batches_per_worker: Annotated[int, Meta(ge=1, le=64)] = 8  # at once: a batch ends with its slowest name
     commit_lanes: Annotated[int, Meta(ge=1, le=2)] = 2  # a third one only costs
     window: Annotated[int, Meta(ge=1, le=1000)] = 32  # open work items a campaign
     most_running: Annotated[int, Meta(ge=1, le=10_000)] = 16  # campaigns this runtime executes at once

@@ -186,7 +186,7 @@ def await_blocked(admin_dsn: str, blocked: int) -> None:
     """Wait until so many sessions of this database wait for a lock: asked of Postgres, never guessed by time."""
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
         waiting = 0
-        for _ in range(2000):
+        for _ in range(5000):
             row = connection.execute(
                 "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
             ).fetchone()

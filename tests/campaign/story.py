@@ -86,8 +86,8 @@ RESOLVED: Final = (
     PhaseCompleted(phase=DNS),
 )
 FETCHED: Final = (
-    PhaseStarted(phase=HTTP, run=1, width=4, batches=25, total=50),
-    accounted(HTTP, 25, {"success": 40, "timeout": 10}),
+    PhaseStarted(phase=HTTP, run=1, width=20, batches=5, total=50),
+    accounted(HTTP, 5, {"success": 40, "timeout": 10}),
     PhaseCompleted(phase=HTTP),
 )
 ANALYSED: Final = (

@@ -78,8 +78,8 @@ def test_the_last_batch_of_a_phase_starts_the_next_phase() -> None:
     )
     assert decide(given, account(done(9)))[1:] == (
         PhaseCompleted(phase=DNS),
-        # 50 names resolved out of 100 positions, and a batch of fetches has a fifth of batch_size names.
-        PhaseStarted(phase=HTTP, run=1, width=4, batches=25, total=50),
+        # 50 names resolved out of 100 positions, and a batch of fetches has ten names at least.
+        PhaseStarted(phase=HTTP, run=1, width=20, batches=5, total=50),
     )
 
 
@@ -88,7 +88,7 @@ def test_phases_that_have_nothing_to_do_are_gone_through_at_once() -> None:
     event = DoneBatch(9, DNS, 1, 9, (("unresolved", 10),))
     assert decide(given, account(event))[1:] == (
         PhaseCompleted(phase=DNS),
-        PhaseStarted(phase=HTTP, run=1, width=200, batches=0, total=0),
+        PhaseStarted(phase=HTTP, run=1, width=1000, batches=0, total=0),
         PhaseCompleted(phase=HTTP),
         PhaseStarted(phase=ANALYSIS, run=1, width=1000, batches=0, total=0),
         PhaseCompleted(phase=ANALYSIS),
@@ -169,7 +169,7 @@ def test_a_step_with_nothing_to_do_waits_for_the_next_one() -> None:
     waiting = of(accounted(DNS, 10, {"unresolved": 100}), PhaseCompleted(phase=DNS), *STEP_PAUSE, state=resolving)
     assert decide(heard(waiting, StartPhase(phase=HTTP)), BeginCampaign()) == (
         CampaignBegun(),
-        PhaseStarted(phase=HTTP, run=1, width=200, batches=0, total=0),
+        PhaseStarted(phase=HTTP, run=1, width=1000, batches=0, total=0),
         PhaseCompleted(phase=HTTP),
         *STEP_PAUSE,
     )
@@ -179,6 +179,12 @@ def test_when_every_step_that_was_left_is_skipped_a_resume_completes_the_campaig
     given = heard(WAITING, SkipPhase(phase=DNS), SkipPhase(phase=HTTP), SkipPhase(phase=ANALYSIS))
     assert decide(given, ResumeCampaign()) == (HolderLifted(holder="step"), CampaignQueued())
     assert heard(given, ResumeCampaign(), BeginCampaign()).status is CampaignStatus.COMPLETED
+
+
+def test_a_window_does_not_lift_a_step_even_where_no_step_is_left() -> None:
+    given = heard(WAITING, SkipPhase(phase=DNS), SkipPhase(phase=HTTP), SkipPhase(phase=ANALYSIS))
+    with pytest.raises(CommandRejected, match="window:night does not hold this campaign; held by step"):
+        decide(given, ResumeCampaign(holder="window:night"))
 
 
 def test_step_by_step_a_rerun_is_of_one_phase() -> None:

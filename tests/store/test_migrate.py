@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from databases import Database
+from durable import SOON_S, await_blocked
 
 from domainflow.errors import SchemaMismatch, StoreUnavailable
 from domainflow.store import migrate, pool
@@ -153,11 +154,26 @@ def test_a_step_that_fails_leaves_nothing_behind(database: Database, monkeypatch
 
 
 def test_processes_that_migrate_at_once_apply_each_step_once(empty_database: Database) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(2) as processes:
-        applied = processes.map(migrate.up, [empty_database.admin_dsn] * 2)
+    """Both have come as far as the lock when it is let go."""
+    dsn = empty_database.admin_dsn
+    with multiprocessing.get_context("spawn").Pool(2) as processes:
+        with psycopg.connect(dsn, autocommit=True) as holder:
+            holder.execute("select pg_advisory_lock(%s)", (migrate.LOCK_KEY,))
+            both = processes.map_async(migrate.up, [dsn] * 2, chunksize=1)
+            await_blocked(dsn, 2)
+            assert catalog(dsn) == []
+        applied = both.get(SOON_S)
     assert sorted(applied) == [(), NAMES]
     check(empty_database.dsn)
+
+
+def test_who_gets_no_lock_in_time_applies_nothing(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "LOCK_WAIT_S", 0.01)
+    with psycopg.connect(empty_database.admin_dsn, autocommit=True) as holder:
+        holder.execute("select pg_advisory_lock(%s)", (migrate.LOCK_KEY,))
+        with pytest.raises(StoreUnavailable, match=r"another process has been migrating for .*: nothing was applied"):
+            migrate.up(empty_database.admin_dsn)
+    assert catalog(empty_database.admin_dsn) == []
 
 
 def test_nowhere_to_connect_is_said_so() -> None:

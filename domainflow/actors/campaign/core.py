@@ -123,7 +123,7 @@ def _resume(state: Campaign, command: ResumeCampaign) -> Events:
         return ()
     if state.status not in {S.PAUSING, S.PAUSED}:
         return _refuse(state, "resume")
-    if "step" in state.holders and upcoming(state) is None:
+    if command.holder == "user" and "step" in state.holders and upcoming(state) is None:
         return _lift(state, "step")  # what it waited for has been skipped
     if command.holder not in state.holders:
         raise CommandRejected(

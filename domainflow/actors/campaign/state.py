@@ -12,7 +12,8 @@ from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Mode, 
 
 # A generated name costs a microsecond and a fetch milliseconds: batches of equal duration need unequal sizes.
 GENERATED_PER_NAME: Final = 10
-FETCHES_PER_BATCH: Final = 5  # a batch of fetches has a fifth of `batch_size`
+FETCHED_PER_NAME: Final = 20  # a batch of fetches has a twentieth of `batch_size`
+FEWEST_FETCHES: Final = 10  # a batch, but not fewer than this many
 MOST_WIDE: Final = 100_000  # positions
 
 ENDED: Final = frozenset({CampaignStatus.COMPLETED, CampaignStatus.FAILED, CampaignStatus.CANCELLED})
@@ -115,7 +116,7 @@ def width_of(state: Campaign, phase: Phase, total: int) -> int:
         case Phase.DNS_VALIDATION:
             return size
         case Phase.HTTP_KEYWORD_VALIDATION:
-            wide = -(-size * count // (max(total, 1) * FETCHES_PER_BATCH))
+            wide = -(-max(size // FETCHED_PER_NAME, FEWEST_FETCHES) * count // max(total, 1))
         case _:
             wide = -(-size * count // max(total, 1))
     return max(1, min(wide, MOST_WIDE))
