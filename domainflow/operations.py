@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from domainflow.actors.campaign import actor as campaign
@@ -34,7 +35,7 @@ from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import ReserveOffsets
 from domainflow.actors.rules import Ack
 from domainflow.delivery import Delivery
-from domainflow.errors import AskTimeout, Denied, NotFound, VersionConflict
+from domainflow.errors import AskTimeout, Denied, InvalidInput, NotFound, VersionConflict
 from domainflow.ids import new_id
 from domainflow.security import gate
 from domainflow.security.context import Context, Principal
@@ -283,8 +284,17 @@ class CampaignHandle:
 
     def _command(self, command: CampaignCommand, timeout_s: float, idempotency_key: str) -> Ack:
         self._summary()  # whoever may not know of it gets the same answer as if there were none
+        command = _checked(command)
         context = Context(principal=self._principal, correlation_id=new_id(), idempotency_key=idempotency_key)
         return Delivery(self._parts, self.stream).deliver(command, context, timeout_s=timeout_s)
+
+
+def _checked(command: CampaignCommand) -> CampaignCommand:
+    """Return a command whose fields keep their bounds, which a Struct made in code need not. Raises InvalidInput."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(command), type(command))
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"{type(command).__name__}: {error}") from error
 
 
 def _draft(spec: CampaignSpec, source: Source, principal: Principal, window: int) -> CampaignCreated:

@@ -68,7 +68,7 @@ class Runtime:
             InvalidInput: a setting out of range.
         """
         env = {**dotenv(Path.cwd()), **os.environ}
-        settings = from_environment(settings)
+        settings = from_environment(settings, env)
         folder = Path(home or env.get("DOMAINFLOW_HOME") or default_home()).absolute()
         dsn, admin_dsn = dsn or env.get(DSN), admin_dsn or env.get(ADMIN_DSN)
         server = None

@@ -1,6 +1,7 @@
 """Every setting of a runtime, with its unit in its name, its default and its range. Read once, at `Runtime.open`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -27,15 +28,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tick_s: Annotated[float, Meta(ge=0.01, le=10)] = 0.1  # between two looks for finished batches
 
 
-def from_environment(base: Settings | None = None) -> Settings:
-    """Return `base` with what DOMAINFLOW_<NAME> says. Raises InvalidInput naming the variable and its rule."""
-    base = base or Settings()
-    values = msgspec.structs.asdict(base)
+def from_environment(base: Settings | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return `base` with what DOMAINFLOW_<NAME> says; its own values are checked too, which a Struct does not do.
+
+    `environment` None: the process's. Raises InvalidInput naming the variable or setting and its rule.
+    """
+    environment = os.environ if environment is None else environment
+    values = msgspec.structs.asdict(base or Settings())
     for name in values:
-        text = os.environ.get(PREFIX + name.upper())
+        text = environment.get(PREFIX + name.upper())
         if text is not None:
             values[name] = _parsed(name, text)
-    return msgspec.convert(values, Settings)
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"settings: {error}") from error
 
 
 def dotenv(folder: Path) -> dict[str, str]:

@@ -68,11 +68,10 @@ class Parts:
     @property
     def committer(self) -> Coordinator:
         """The way to the store."""
-        return Coordinator(self._lanes, self.clock)
+        return Coordinator(self._find_lane, self.clock, lanes=self.settings.commit_lanes)
 
-    def _lanes(self) -> list[Ref[LaneMessage]]:
-        found = [self.directory.find(f"store/commit-{n}") for n in range(self.settings.commit_lanes)]
-        return [cast("Ref[LaneMessage]", ref) for ref in found if ref is not None]
+    def _find_lane(self, number: int) -> Ref[LaneMessage] | None:
+        return cast("Ref[LaneMessage] | None", self.directory.find(f"store/commit-{number}"))
 
     # --- activation
 

@@ -64,7 +64,7 @@ class Stage:
                 ChildSpec(name="actors", factory=lambda: DynamicSupervisor(AT_ONCE), kind="supervisor"),
             ]
         )
-        self.committer = Coordinator(lambda: [self.find(f"store/commit-{n}") for n in range(lanes)], self.clock)
+        self.committer = Coordinator(lambda n: self.find(f"store/commit-{n}"), self.clock, lanes=lanes)
 
     def find(self, path: str) -> Ref[Any]:
         ref = self.system.environment.directory.find(path)

@@ -6,12 +6,12 @@ While a commit is under way the actor takes no further message and no thread wai
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Generic, cast
 
 import structlog
 from msgspec import Struct
 
+from domainflow.actors import pending
 from domainflow.actors.answers import give, recorded_answer, refusal_of, settle
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
@@ -57,34 +57,9 @@ from domainflow.store.port import (
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 MOST_REBASES: Final = 8
+OUTCOME_S: Final = 120.0  # Postgres may be away for a while
 LINGER_S: Final = 1.0  # whoever started a passive actor has a command for it that is still on its way
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class _Load:
-    """Waiting for the stream."""
-
-
-@dataclass(frozen=True)
-class _Lingered:
-    """Nothing came for a while."""
-
-
-@dataclass(frozen=True)
-class _Commit:
-    """Waiting for the outcome of a command."""
-
-    envelope: Envelope
-    draft: Draft
-
-
-@dataclass(frozen=True)
-class _Note:
-    """Waiting until something that changed nothing is recorded."""
-
-    envelope: Envelope
-    answer: Ack | DomainFlowError
 
 
 class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
@@ -129,17 +104,20 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         return self._handle(message, envelope)
 
     def on_signal(self, signal: object) -> None:
-        self._lingered = signal == _Lingered()
+        self._lingered = signal == pending.Lingered()
+        if isinstance(signal, pending.Overdue):
+            # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
+            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
         if not isinstance(signal, Answer):
             return
         match signal.token:
-            case _Load():
+            case pending.Load():
                 self._loaded(signal.value)
-            case _Commit() as commit:
-                self.cell.resume_user()
+            case pending.Commit() as commit:
+                self._outcome_came()
                 self._settled(commit, signal.value)
-            case _Note() as note:
-                self.cell.resume_user()
+            case pending.Note() as note:
+                self._outcome_came()
                 self._noted(note, signal.value)
             case _:
                 pass
@@ -150,7 +128,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         if self._lingered:
             self.cell.stop_if_idle()
         else:
-            self.cell.start_timer("linger", LINGER_S, _Lingered())
+            self.cell.start_timer("linger", LINGER_S, pending.Lingered())
 
     # --- in
 
@@ -189,8 +167,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         births = self._rules.births(message, events, Occasion(envelope.context, now_us))
         group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
         draft.hash = item.hash
-        self._committer.commit(group, self.cell.reply_as(_Commit(envelope, draft)).set)
-        self.cell.suspend_user()
+        self._committer.commit(group, self.cell.reply_as(pending.Commit(envelope, draft)).set)
+        self._await_outcome()
         return DEFERRED
 
     def _note(self, what: str, envelope: Envelope, audit: AuditContext, answer: Ack | DomainFlowError) -> object:
@@ -208,8 +186,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             key=key,
             box=box,
         )
-        self._committer.note(note, self.cell.reply_as(_Note(envelope, answer)).set)
-        self.cell.suspend_user()
+        self._committer.note(note, self.cell.reply_as(pending.Note(envelope, answer)).set)
+        self._await_outcome()
         return DEFERRED
 
     def _once(self, message: object, context: Context, answer: Ack | Refusal) -> tuple[Key | None, BoxAnswer | None]:
@@ -222,7 +200,15 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
 
     # --- out
 
-    def _settled(self, commit: _Commit, outcome: object) -> None:
+    def _await_outcome(self) -> None:
+        self.cell.suspend_user()
+        self.cell.start_timer("outcome", OUTCOME_S, pending.Overdue())
+
+    def _outcome_came(self) -> None:
+        self.cell.cancel_timer("outcome")
+        self.cell.resume_user()
+
+    def _settled(self, commit: pending.Commit, outcome: object) -> None:
         envelope = commit.envelope
         match outcome:
             case Committed():
@@ -243,7 +229,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         if isinstance(outcome, Stale | Foreign):
             self.cell.stop()
 
-    def _noted(self, note: _Note, outcome: object) -> None:
+    def _noted(self, note: pending.Note, outcome: object) -> None:
         match outcome:
             case KeyTaken():
                 settle(note.envelope.reply, self._recorded(outcome, note.envelope))
@@ -281,7 +267,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     # --- loading
 
     def _load(self) -> None:
-        settled = self.cell.reply_as(_Load()).set
+        settled = self.cell.reply_as(pending.Load()).set
         self._committer.load(
             self._stream.name, owned=self._rules.owned, fold_version=self._rules.fold_version, settled=settled
         )

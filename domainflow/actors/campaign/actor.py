@@ -5,12 +5,23 @@ from typing import Final
 from domainflow.actors.campaign.core import decide
 from domainflow.actors.campaign.evolution import FOLD_VERSION, evolve
 from domainflow.actors.campaign.messages import (
+    AccountBatches,
     ArchiveCampaign,
+    BeginCampaign,
     CampaignCommand,
     CampaignEvent,
     CampaignMessage,
+    CancelCampaign,
     ConfigurePhase,
     DeleteCampaign,
+    ObserveLedger,
+    PauseCampaign,
+    RerunPhase,
+    ResumeCampaign,
+    RetryCampaign,
+    SkipPhase,
+    StartCampaign,
+    StartPhase,
 )
 from domainflow.actors.campaign.progress import react, resume
 from domainflow.actors.campaign.state import ENDED, Campaign
@@ -29,15 +40,32 @@ def campaign_of(stream: str) -> str:
     return stream.removeprefix(PREFIX)
 
 
+PERMISSIONS: Final[dict[type, str]] = {
+    DeleteCampaign: "campaigns:delete",
+    ArchiveCampaign: "campaigns:update",
+    ConfigurePhase: "campaigns:update",
+    **dict.fromkeys(
+        (
+            StartCampaign,
+            PauseCampaign,
+            ResumeCampaign,
+            CancelCampaign,
+            RetryCampaign,
+            StartPhase,
+            SkipPhase,
+            RerunPhase,
+            BeginCampaign,
+            AccountBatches,
+            ObserveLedger,
+        ),
+        "campaigns:execute",
+    ),
+}
+
+
 def permission(command: CampaignMessage) -> str | None:
-    """Return what one must be allowed to do in order to send this."""
-    match command:
-        case DeleteCampaign():
-            return "campaigns:delete"
-        case ArchiveCampaign() | ConfigurePhase():
-            return "campaigns:update"
-        case _:
-            return "campaigns:execute"
+    """Return what one must be allowed to do in order to send this; None: there is no rule, so nobody may."""
+    return PERMISSIONS.get(type(command))
 
 
 RULES: Final = Rules[Campaign, CampaignMessage, CampaignEvent](

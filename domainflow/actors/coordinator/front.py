@@ -6,10 +6,11 @@ It takes no decision and holds nothing that could be lost.
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from domainflow.actors.coordinator.messages import Commit, LaneMessage, Load, Note
 from domainflow.actors.ref import Ref
+from domainflow.errors import Unavailable
 from domainflow.security.context import Context, Principal
 from domainflow.store.port import Answer, AuditNote, Item, Outcome
 
@@ -39,10 +40,11 @@ class DatabaseClock:
 class Coordinator:
     """A `Committer` over commit lanes. A stream always goes through the same lane, so its items stay in order."""
 
-    def __init__(self, lanes: Callable[[], Sequence[Ref[LaneMessage]]], clock: DatabaseClock) -> None:
-        """`lanes` is asked at each call: they are actors that start after this."""
-        self._lanes = lanes
+    def __init__(self, find: Callable[[int], Ref[LaneMessage] | None], clock: DatabaseClock, *, lanes: int) -> None:
+        """`find` is asked for a lane at each call: they are actors that start after this, and may be restarted."""
+        self._find = find
         self._clock = clock
+        self._count = lanes
 
     def commit(self, group: tuple[Item, ...], settled: Callable[[Outcome], None]) -> None:
         self._lane(group[0].stream).tell(Commit(group, settled), _CONTEXT)
@@ -57,5 +59,8 @@ class Coordinator:
         return self._clock.now_us()
 
     def _lane(self, stream: str) -> Ref[LaneMessage]:
-        lanes = self._lanes()
-        return lanes[zlib.crc32(stream.encode()) % len(lanes)]
+        number = zlib.crc32(stream.encode()) % self._count
+        lane = self._find(number)
+        if lane is None:
+            raise Unavailable(f"commit lane {number} is being restarted; nothing was taken in hand")
+        return lane

@@ -60,10 +60,6 @@ class Hand:
             stream = f"audit/{tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
             self.waiting.append(Entry(message.settled, note=message.note, stream=stream))
 
-    def holds(self, stream: str) -> bool:
-        """Whether anything of this stream is in hand."""
-        return any(entry.stream == stream for entry in self.waiting)
-
     def batch(self, now_us: int) -> list[Entry]:
         """Return what goes next, still in hand: one group alone, or items of different streams up to the limits."""
         chosen: list[Entry] = []

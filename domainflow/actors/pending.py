@@ -1,0 +1,39 @@
+"""What the shell of an event-sourced actor waits for. Values only; they die with the incarnation that waits."""
+
+from dataclasses import dataclass
+
+from domainflow.actors.draft import Draft
+from domainflow.actors.envelope import Envelope
+from domainflow.actors.rules import Ack
+from domainflow.errors import DomainFlowError
+
+
+@dataclass(frozen=True)
+class Load:
+    """Waiting for the stream."""
+
+
+@dataclass(frozen=True)
+class Lingered:
+    """Nothing came for a while."""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """The outcome of a commit did not come."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Waiting for the outcome of a command."""
+
+    envelope: Envelope
+    draft: Draft
+
+
+@dataclass(frozen=True)
+class Note:
+    """Waiting until something that changed nothing is recorded."""
+
+    envelope: Envelope
+    answer: Ack | DomainFlowError
