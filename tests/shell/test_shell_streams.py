@@ -19,9 +19,9 @@ from domainflow.actors.campaign.messages import (
 )
 from domainflow.actors.effects import ADMISSION, Tell, Wake
 from domainflow.actors.pattern import actor as pattern
+from domainflow.actors.pending import Load
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack
-from domainflow.actors.shell import _Load
 from domainflow.actors.signals import Answer
 from domainflow.errors import (
     ActorStopped,
@@ -142,7 +142,7 @@ def test_a_stream_of_a_living_owner_cannot_be_activated_elsewhere(house: Stage, 
 
 def crash(ref: Ref[Any]) -> None:
     """Make its behaviour fail at a signal, which it hears even while a commit is under way."""
-    ref.signal(Answer(_Load(), None, None))
+    ref.signal(Answer(Load(), None, None))
 
 
 def test_an_actor_that_fails_while_its_commit_is_under_way_starts_from_what_became_of_it(
