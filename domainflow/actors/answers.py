@@ -34,12 +34,12 @@ def error_of(refusal: Refusal) -> DomainFlowError:
     return _BY_CODE.get(refusal.code, Rejected)(refusal.message)
 
 
-def recorded_answer(taken: KeyTaken, command: Struct, key: str) -> Ack | DomainFlowError:
+def recorded_answer(taken: KeyTaken, stream: str, command: Struct, key: str) -> Ack | DomainFlowError:
     """Return the answer that was given under this key before; to another command under it, a refusal.
 
     A command of the command box has no hash: its id is the command.
     """
-    if taken.command_hash and taken.command_hash != hash_command(command):
+    if taken.command_hash and taken.command_hash != hash_command(stream, command):
         return KeyReused(f"idempotency key {key} was used with another command; nothing was done")
     answer = decode_answer(taken.answer)
     return answer if isinstance(answer, Ack) else error_of(answer)

@@ -21,6 +21,7 @@ from domainflow.store.port import (
     Loaded,
     NewEvent,
     OpenItem,
+    Owned,
 )
 
 FIRST_EPOCH: Final = 1
@@ -36,6 +37,10 @@ class Stream:
     hash: bytes = GENESIS
     epoch: int | None = None
     snapshot_version: int = 0
+
+    def owned_by(self, tenant: str) -> Owned | None:
+        """Return under which epoch what is said of this stream to its tenant is true; None: it has no owner to be."""
+        return Owned(self.name, self.epoch) if self.epoch is not None and self.tenant == tenant else None
 
     def load(self, loaded: Loaded) -> None:
         """Stand where the store says."""

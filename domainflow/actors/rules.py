@@ -112,9 +112,9 @@ def decode_answer(body: bytes) -> Ack | Refusal:
     return msgspec.msgpack.decode(body, type=Ack | Refusal)
 
 
-def hash_command(command: Struct) -> bytes:
-    """Return what tells one command from another under the same idempotency key."""
-    return hashlib.sha256(msgspec.msgpack.encode(command)).digest()
+def hash_command(stream: str, command: Struct) -> bytes:
+    """Return what tells one command from another under the same idempotency key: what is asked, and of whom."""
+    return hashlib.sha256(msgspec.msgpack.encode((stream, command))).digest()
 
 
 def tag_of(message: Struct) -> str:

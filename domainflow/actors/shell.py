@@ -183,6 +183,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             type=f"audit.{what}",
             context=encode(audit),
             body=encode({"stream": self._stream.name, "answer": stored}),
+            about=self._stream.owned_by(context.principal.tenant),
             key=key,
             box=box,
         )
@@ -235,6 +236,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
                 settle(note.envelope.reply, self._recorded(outcome, note.envelope))
             case Committed():
                 settle(note.envelope.reply, note.answer)
+            case Foreign():
+                self._refused(outcome, note.envelope)  # it was answered from a state that is another owner's now
             case _:
                 # No record, no answer that claims one: a failed audit fails the operation.
                 _log.error("audit_failed", stream=self._stream.name, outcome=repr(outcome))

@@ -30,9 +30,11 @@ with barrier as materialized (
                        %(version)b::bigint[], %(hash)b::bytea[], %(epoch)b::bigint[], %(status)b::text[],
                        %(fold_version)b::smallint[], %(snapshot)b::bytea[], %(campaign)b::text[], %(ledger)b::text[],
                        %(principal)b::text[], %(key)b::text[], %(command_hash)b::bytea[], %(key_answer)b::bytea[],
-                       %(box)b::text[], %(box_answer)b::bytea[])
+                       %(box)b::text[], %(box_answer)b::bytea[],
+                       %(about)b::text[], %(about_epoch)b::bigint[])
     with ordinality as i(stream, tenant, expected, previous, version, hash, epoch, status, fold_version, snapshot,
-                         campaign, ledger, principal, key, command_hash, key_answer, box, box_answer, ord)
+                         campaign, ledger, principal, key, command_hash, key_answer, box, box_answer,
+                         about, about_epoch, ord)
    where exists (select 1 from barrier)
 ), locked as materialized (
   -- In stream order, so that two lanes or runtimes can never deadlock.
@@ -56,9 +58,14 @@ with barrier as materialized (
   union all
   select i.ord, ''::bytea, c.answer from item i
     join boxed c on c.id = i.box::uuid where c.answer is not null
+), usurped as materialized (
+  -- What is said of an owned stream is only true under its owner's epoch.
+  select i.ord from item i where i.about is not null
+     and not exists (select 1 from domainflow.head h where h.stream = i.about and h.epoch = i.about_epoch)
 ), fit as materialized (
   select i.* from item i
    where i.ord not in (select ord from short) and i.ord not in (select ord from taken)
+     and i.ord not in (select ord from usurped)
 ), moved as (
   update domainflow.head h set version = i.version, hash = i.hash, status = i.status
     from fit i join locked l using (stream)
@@ -119,7 +126,7 @@ with barrier as materialized (
    order by o.item, o.batch
 )
 select exists (select 1 from barrier), d.ord is not null, l.version, l.hash, l.epoch, t.command_hash, t.answer,
-       i.ord in (select ord from short)
+       i.ord in (select ord from short), i.ord in (select ord from usurped)
   from unnest(%(stream)b::text[]) with ordinality as i(stream, ord)
   left join done d on d.ord = i.ord
   left join locked l on l.stream = i.stream
@@ -229,12 +236,12 @@ def _outcomes(items: Sequence[Item], rows: Sequence[TupleRow]) -> list[Outcome]:
 
 
 def _outcome(item: Item, row: TupleRow) -> Outcome:
-    _, done, version, hash_, epoch, command_hash, answer, short = row
+    _, done, version, hash_, epoch, command_hash, answer, short, usurped = row
     if done:
         return Committed(item.version)
     if answer is not None:
         return KeyTaken(bytes(command_hash), bytes(answer))
-    if version is not None and epoch != item.epoch:
+    if usurped or (version is not None and epoch != item.epoch):
         return Foreign(epoch)
     if version != item.expected or bytes(hash_) != item.previous:
         return Stale(version)
@@ -268,6 +275,8 @@ def _parameters(lane: Lane, items: Sequence[Item]) -> dict[str, object]:
         "key_answer": [key and key.answer for key in keys],
         "box": [item.box and item.box.command for item in items],
         "box_answer": [item.box and item.box.answer for item in items],
+        "about": [item.about and item.about.stream for item in items],
+        "about_epoch": [None if item.about is None else Int8(item.about.epoch) for item in items],
         "e_item": [Int8(n) for n, _ in events],
         "e_version": [Int8(event.version) for _, event in events],
         "e_recorded_at": [EPOCH + timedelta(microseconds=event.recorded_at_us) for _, event in events],

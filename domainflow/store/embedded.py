@@ -87,16 +87,18 @@ class EmbeddedServer:
         """Make sure that the server takes connections and that the database is there.
 
         Does nothing where that is so; call it again after a lost connection. Raises StoreUnavailable; then this
-        client holds nothing, and no server runs that was not there before or is not on its way to be stopped.
+        client holds what it held before, and no server runs that was not there before or is not on its way to be
+        stopped.
         """
         with self._mutex:
+            held = self._clients is not None
             try:
                 self._ensure(time.monotonic() + self._start_timeout_s)
             except StoreUnavailable:
-                self._release()
+                self._release_unless(held)
                 raise
             except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
-                self._release()
+                self._release_unless(held)
                 raise StoreUnavailable(
                     f"the embedded Postgres in {self._cluster.folder} cannot be used: {error}. It needs a folder that "
                     f"can be written and a disk with room: set {HOME_VARIABLE}, or DOMAINFLOW_DSN to a database"
@@ -119,6 +121,11 @@ class EmbeddedServer:
     def close(self) -> None:
         """Let go of the server, which stops when nobody holds it. Harmless when repeated; `ensure` opens again."""
         with self._mutex:
+            self._release()
+
+    def _release_unless(self, held: bool) -> None:  # noqa: FBT001  # it says what it means
+        """A call that failed lets go of what it took; a hold from before is still wanted by who has it."""
+        if not held:
             self._release()
 
     def _ensure(self, deadline: float) -> None:

@@ -78,6 +78,13 @@ class CampaignMark(Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+class Owned(Struct, frozen=True):
+    """An owned stream under the epoch of whoever speaks for it."""
+
+    stream: str
+    epoch: int
+
+
 class Item(Struct, frozen=True, kw_only=True):
     """One command's events on one stream, with everything that commits or fails with them."""
 
@@ -97,6 +104,7 @@ class Item(Struct, frozen=True, kw_only=True):
     ledger: Ledger | None = None
     mark: CampaignMark | None = None
     birth: CampaignRow | None = None
+    about: Owned | None = None  # must still be so, or the item is refused
     key: Key | None = None
     box: BoxAnswer | None = None
 
@@ -118,6 +126,7 @@ class AuditNote(Struct, frozen=True, kw_only=True):
     type: str
     context: bytes
     body: bytes
+    about: Owned | None = None  # whose state the answer was read from; must still be so, or the note is refused
     key: Key | None = None
     box: BoxAnswer | None = None
 

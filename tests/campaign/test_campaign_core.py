@@ -39,6 +39,7 @@ from domainflow.actors.campaign.messages import (
     PauseCampaign,
     PauseRequested,
     PhaseConfig,
+    PhaseConfigured,
     PhaseFailed,
     PhaseSkipped,
     PhasesReopened,
@@ -177,6 +178,13 @@ def test_a_pause_that_is_lifted_before_it_took_hold_goes_on_running() -> None:
     assert decide(LIVES["pausing"], ResumeCampaign()) == (HolderLifted(holder="user"), CampaignResumed())
 
 
+def test_a_retry_lets_go_of_whoever_held_it_when_it_failed() -> None:
+    failed = heard(LIVES["pausing"], ObserveLedger(ready=0, claimed=0, done=0, dead=1, reason="no route"))
+    assert decide(failed, RetryCampaign()) == (HolderLifted(holder="user"), CampaignQueued())
+    paused_again = heard(failed, RetryCampaign(), BeginCampaign(), PauseCampaign())
+    assert decide(paused_again, ResumeCampaign()) == (HolderLifted(holder="user"), CampaignResumed())
+
+
 @pytest.mark.parametrize(("claimed", "done"), [(1, 0), (0, 1)])
 def test_it_is_not_paused_while_anything_is_in_hand(claimed: int, done: int) -> None:
     assert decide(LIVES["pausing"], ObserveLedger(ready=3, claimed=claimed, done=done, dead=0)) == ()
@@ -190,6 +198,14 @@ def test_a_phase_that_has_not_begun_can_be_configured() -> None:
     given = heard(LIVES["running"], ConfigurePhase(phase=DNS, config=PhaseConfig(dns=persona)))
     assert given.spec.dns == persona
     assert given.spec.http == CREATED.http
+
+
+def test_configuring_a_phase_leaves_alone_what_other_phases_run_with() -> None:
+    resolving = of(CREATED, *GENERATING, *RESOLVING)
+    config = PhaseConfig(dns=DnsPersona(retries=9), keywords=())
+    assert decide(resolving, ConfigurePhase(phase=HTTP, config=config)) == (
+        PhaseConfigured(phase=HTTP, config=PhaseConfig(keywords=())),
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,11 @@ class World:
 
     def check(self) -> None:
         state = self.state
+        assert len(set(state.holders)) == len(state.holders)
+        if state.status in {CampaignStatus.PAUSING, CampaignStatus.PAUSED}:
+            assert state.holders, "it is held, and nobody can let go of it"
+        elif state.status in {CampaignStatus.QUEUED, CampaignStatus.RUNNING}:
+            assert not state.holders
         for phase, now in zip(PHASES, state.phases, strict=True):
             assert now.accounted <= now.batches
             assert len(now.ahead) <= state.spec.window

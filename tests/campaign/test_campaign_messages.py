@@ -144,7 +144,10 @@ def test_a_word_with_an_unknown_field_is_refused() -> None:
 
 def test_commands_are_told_apart_by_their_hash() -> None:
     hashes = {
-        hash_command(kind()) for kind in (messages.StartCampaign, messages.ResumeCampaign, messages.RetryCampaign)
+        hash_command(stream, kind())
+        for kind in (messages.StartCampaign, messages.ResumeCampaign, messages.RetryCampaign)
+        for stream in ("campaign/a", "campaign/b")
     }
-    assert len(hashes) == 3
-    assert hash_command(messages.StartCampaign()) == hash_command(messages.StartCampaign())
+    assert len(hashes) == 6
+    again = messages.StartCampaign()
+    assert hash_command("campaign/a", again) == hash_command("campaign/a", messages.StartCampaign())

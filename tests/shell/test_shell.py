@@ -252,6 +252,14 @@ def test_the_same_key_with_another_command_is_refused(house: Stage, actor: Actor
     assert len(types(actor, stream)) == 2
 
 
+def test_the_same_key_with_the_same_command_to_another_campaign_is_refused(house: Stage, actor: Actor) -> None:
+    (one, _), (other, stream) = a_campaign(house), a_campaign(house)
+    ask(one, StartCampaign(), context(idempotency_key="k"))
+    with pytest.raises(KeyReused, match="idempotency key k was used with another command; nothing was done"):
+        ask(other, StartCampaign(), context(idempotency_key="k"))
+    assert types(actor, stream) == ["campaign.created"]
+
+
 def test_a_refusal_under_a_key_is_refused_again_in_the_same_words(house: Stage) -> None:
     ref, _ = a_campaign(house)
     once = context(idempotency_key="k")

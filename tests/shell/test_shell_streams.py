@@ -15,6 +15,7 @@ from domainflow.actors.campaign.messages import (
     CancelCampaign,
     PauseCampaign,
     ResumeCampaign,
+    RetryCampaign,
     StartCampaign,
 )
 from domainflow.actors.effects import ADMISSION, Tell, Wake
@@ -129,6 +130,21 @@ def test_a_fenced_owner_writes_nothing_and_stops(house: Stage, other: Stage, act
     assert types(actor, stream) == ["campaign.created", "campaign.queued"]
     with pytest.raises(ActorStopped):
         ask(ref, CancelCampaign())
+
+
+@pytest.mark.parametrize("command", [StartCampaign(), RetryCampaign()], ids=["no-op", "refusal"])
+def test_a_former_owner_answers_nothing_from_what_it_remembers(
+    house: Stage, other: Stage, actor: Actor, command: StartCampaign | RetryCampaign
+) -> None:
+    ref, stream = a_campaign(house)
+    ask(ref, CancelCampaign() if isinstance(command, RetryCampaign) else StartCampaign())
+    actor.upkeep.execute(
+        "update domainflow.runtime set lease_until = now() - interval '1 second' where id = %s", (actor.runtime,)
+    )
+    other.put_on(campaign.RULES, stream)
+    with pytest.raises(Fenced, match="owned by another runtime now"):
+        ask(ref, command)
+    assert actor.see("select count(*) from domainflow.event where type like %s", "audit.%") == [0]
 
 
 def test_a_stream_of_a_living_owner_cannot_be_activated_elsewhere(house: Stage, other: Stage) -> None:

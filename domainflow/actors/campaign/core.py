@@ -28,6 +28,7 @@ from domainflow.actors.campaign.messages import (
     PauseCampaign,
     PauseRequested,
     PhaseCompleted,
+    PhaseConfig,
     PhaseConfigured,
     PhaseFailed,
     PhaseRequested,
@@ -81,7 +82,7 @@ def decide(state: Campaign, command: CampaignMessage) -> Events:
         case DeleteCampaign():
             return (CampaignDeleted(),) if state.status in DELETABLE else _refuse(state, "delete")
         case ConfigurePhase(phase=phase, config=config):
-            return (PhaseConfigured(phase=_unbegun(state, phase, "configure"), config=config),)
+            return (PhaseConfigured(phase=_unbegun(state, phase, "configure"), config=_own_part(phase, config)),)
         case StartPhase(phase=phase):
             return _start_phase(state, phase)
         case SkipPhase(phase=phase):
@@ -147,7 +148,10 @@ def _lift(state: Campaign, holder: str) -> Events:
 def _retry(state: Campaign) -> Events:
     if state.status in {S.QUEUED, S.RUNNING}:
         return ()
-    return _legal(state, CampaignQueued()) if state.status is S.FAILED else _refuse(state, "retry")
+    if state.status is not S.FAILED:
+        return _refuse(state, "retry")
+    # It may have failed while it was being paused: who held it then would never be asked again.
+    return (*(HolderLifted(holder=holder) for holder in state.holders), CampaignQueued())
 
 
 def _archive(state: Campaign) -> Events:
@@ -318,6 +322,19 @@ def allowed(state: Campaign) -> tuple[str, ...]:
 def _hint(state: Campaign) -> str:
     following = upcoming(state)
     return f": start phase {following}" if "step" in state.holders and following else ""
+
+
+def _own_part(phase: Phase, config: PhaseConfig) -> PhaseConfig:
+    """What of a configuration is this phase's: the others' may have begun."""
+    match phase:
+        case Phase.DNS_VALIDATION:
+            return PhaseConfig(dns=config.dns)
+        case Phase.HTTP_KEYWORD_VALIDATION:
+            return PhaseConfig(http=config.http, keywords=config.keywords)
+        case Phase.ANALYSIS:
+            return PhaseConfig(scoring=config.scoring)
+        case _:
+            return PhaseConfig()
 
 
 def _unbegun(state: Campaign, phase: Phase, verb: str) -> Phase:

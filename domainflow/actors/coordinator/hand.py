@@ -123,6 +123,7 @@ class Hand:
             expected=head.version,
             previous=head.hash,
             events=(event,),
+            about=note.about,
             key=note.key,
             box=note.box,
         )
