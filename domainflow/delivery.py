@@ -33,6 +33,7 @@ class Delivery:
     def __init__(self, parts: Parts, stream: str) -> None:
         self._parts = parts
         self._stream = stream
+        self._in_doubt = False  # whether some owner's answer was lost
 
     def deliver(self, command: msgspec.Struct, context: Context, *, timeout_s: float) -> Ack:
         """Return the owner's answer.
@@ -43,6 +44,7 @@ class Delivery:
         # With a key even where the caller gave none: a command may be sent again to the next owner, and counts once.
         context = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
         deadline_s = time.monotonic() + timeout_s
+        self._in_doubt = False
         try:
             while (left_s := deadline_s - time.monotonic()) > 0:
                 answer = self._deliver_once(command, context, left_s)
@@ -50,7 +52,9 @@ class Delivery:
                     return answer
         finally:
             self._let_go()
-        raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s} s; nothing was done")
+        doubt = "it is not known whether it was done: look, or ask again with the same key"
+        outcome = doubt if self._in_doubt else "nothing was done"
+        raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s} s; {outcome}")
 
     def _deliver_once(self, command: msgspec.Struct, context: Context, left_s: float) -> Ack | None:
         """Try one owner; None: there is another one now."""
@@ -60,7 +64,9 @@ class Delivery:
         try:
             ref = ref or self._start(left_s)
             answer = ref.ask(command, context, timeout_s=left_s)
-        except (Fenced, ActorStopped):
+        except (Fenced, ActorStopped) as error:
+            # Who ended over a command may have sent its commit; under its key the next owner tells.
+            self._in_doubt = self._in_doubt or isinstance(error, ActorStopped)
             time.sleep(LOOK_AGAIN_S)  # for the next owner's claim, or the next incarnation, to be there
             return None
         assert isinstance(answer, Ack)  # noqa: S101 - campaigns answer commands with nothing else

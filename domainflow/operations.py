@@ -35,11 +35,11 @@ from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import ReserveOffsets
 from domainflow.actors.rules import Ack
 from domainflow.delivery import Delivery
-from domainflow.errors import AskTimeout, Denied, InvalidInput, NotFound, VersionConflict
+from domainflow.errors import AskTimeout, Denied, InvalidInput, KeyReused, NotFound, VersionConflict
 from domainflow.ids import new_id
 from domainflow.security import gate
 from domainflow.security.context import Context, Principal
-from domainflow.security.input import checked_spec
+from domainflow.security.input import check_key, check_parts, checked_spec
 from domainflow.spec import CampaignSpec, KeywordRule, PatternSource, Source
 from domainflow.store import campaigns, leases, sources, streams
 from domainflow.store.campaigns import Summary
@@ -81,6 +81,7 @@ class Operations:
             AskTimeout: it is not known; ask again with the same key.
         """
         spec = checked_spec(spec)
+        check_key(idempotency_key)
         dns_resolvers.check(spec.dns)
         self._must("campaigns:create")
         source, listed = self._frozen(spec)
@@ -108,10 +109,19 @@ class Operations:
             try:
                 ref.ask(command, context, timeout_s=left_s)
             except VersionConflict:
+                if self._exists(command.campaign):
+                    raise KeyReused(
+                        f"idempotency key {context.idempotency_key} created campaign {command.campaign} more than a "
+                        "day ago; nothing was created"
+                    ) from None
                 if time.monotonic() > deadline_s:
                     raise
             else:
                 return
+
+    def _exists(self, id_: str) -> bool:
+        with self._parts.store.tenants(self.principal.tenant) as connection:
+            return streams.head(connection, campaign.stream_of(id_)) is not None
 
     def campaign(self, id_: str) -> "CampaignHandle":
         """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
@@ -208,6 +218,7 @@ class CampaignHandle:
         self, phase: Phase, config: PhaseConfig, *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
     ) -> Ack:
         """Change what a phase that has not begun will run with. Raises InvalidInput."""
+        check_parts(phase, dns=config.dns, http=config.http, rules=config.keywords or (), scoring=config.scoring)
         if config.dns is not None:
             dns_resolvers.check(config.dns)
         return self._command(ConfigurePhase(phase=phase, config=config), timeout_s, idempotency_key)
@@ -275,16 +286,19 @@ class CampaignHandle:
 
     # --- within the house
 
-    def _summary(self) -> Summary:
+    def _summary(self, *, deleted: bool = False) -> Summary:
         with self._parts.store.tenants(self._principal.tenant) as connection:
-            found = campaigns.find(connection, self.id)
+            found = campaigns.find(connection, self.id, deleted=deleted)
         if not found or not gate.visible(self._principal, tenant=found[0].tenant, owner=found[0].principal):
             raise NotFound(f"there is no campaign {self.id}")
         return found[0]
 
     def _command(self, command: CampaignCommand, timeout_s: float, idempotency_key: str) -> Ack:
-        self._summary()  # whoever may not know of it gets the same answer as if there were none
+        # Whoever may not know of it gets the same answer as if there were none. With a key this may be the deletion
+        # over again, and the actor has its answer.
+        self._summary(deleted=bool(idempotency_key))
         command = _checked(command)
+        check_key(idempotency_key)
         context = Context(principal=self._principal, correlation_id=new_id(), idempotency_key=idempotency_key)
         return Delivery(self._parts, self.stream).deliver(command, context, timeout_s=timeout_s)
 
@@ -292,8 +306,8 @@ class CampaignHandle:
 def _checked(command: CampaignCommand) -> CampaignCommand:
     """Return a command whose fields keep their bounds, which a Struct made in code need not. Raises InvalidInput."""
     try:
-        return msgspec.convert(msgspec.to_builtins(command), type(command))
-    except msgspec.ValidationError as error:
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(command), type=type(command))
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise InvalidInput(f"{type(command).__name__}: {error}") from error
 
 

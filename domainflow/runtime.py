@@ -155,13 +155,15 @@ class Runtime:
         if self._closed:
             return
         self._closed = True
-        for stuck in self._parts.system.stop(timeout_s):
-            _log.error("actor_left_behind", actor=stuck.path)
-        self._leave()
-        self._parts.readers.shutdown(wait=False)
-        self._parts.store.close()
-        if self._server is not None:
-            self._server.close()
+        try:
+            for stuck in self._parts.system.stop(timeout_s):
+                _log.error("actor_left_behind", actor=stuck.path)
+            self._leave()
+        finally:  # also when somebody is tired of waiting: a hold on the server would outlive this
+            self._parts.readers.shutdown(wait=False)
+            self._parts.store.close()
+            if self._server is not None:
+                self._server.close()
 
     def __enter__(self) -> Self:
         """Nothing more is needed."""

@@ -4,7 +4,7 @@ Level-triggered: at each tick it compares ledger and campaigns and tells them th
 costs a tick; a report that is heard twice is refused by the ledger.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -25,6 +25,7 @@ from domainflow.store.work_items import NO_ITEMS, Done, LedgerCounts
 from domainflow.vocabulary import PHASES, CampaignStatus
 
 REPORT_S: Final = 30.0
+EXECUTING: Final = frozenset({CampaignStatus.RUNNING, CampaignStatus.PAUSING})
 
 _log = structlog.get_logger()
 
@@ -63,7 +64,8 @@ class Admission(Behaviour[object]):
     def _look(self) -> None:
         with self._store.upkeep() as connection:
             held = leases.held(connection, self._runtime)
-            campaigns = [campaign_of(each.stream) for each in held]
+            # Of those whose actor has ended nobody takes a report, and there may be thousands of them.
+            campaigns = [campaign for each in held if self._find(campaign := campaign_of(each.stream)) is not None]
             done = work_items.done(connection, campaigns) if campaigns else {}
             ledger = work_items.ledger(connection, campaigns) if campaigns else {}
         self._admit(held)
@@ -71,14 +73,18 @@ class Admission(Behaviour[object]):
             campaign = campaign_of(each.stream)
             if campaign in done:
                 self._report(each, AccountBatches(done=tuple(map(_done_batch, done[campaign]))))
-            elif each.status in {CampaignStatus.RUNNING, CampaignStatus.PAUSING}:
+            elif each.status in EXECUTING:
                 self._observe(each, ledger.get(campaign, NO_ITEMS))
 
-    def _admit(self, held: Iterable[Held]) -> None:
-        running = sum(each.status in {CampaignStatus.RUNNING, CampaignStatus.PAUSING} for each in held)
+    def _admit(self, held: Sequence[Held]) -> None:
+        running = sum(each.status in EXECUTING or self._is_beginning(each) for each in held)
         for each in held:
             if each.status == CampaignStatus.QUEUED and running < self._most_running:
                 running += self._report(each, BeginCampaign())
+
+    def _is_beginning(self, held: Held) -> bool:
+        """Whether it has been given a slot and the store does not show it yet."""
+        return held.status == CampaignStatus.QUEUED and campaign_of(held.stream) in self._reported
 
     def _observe(self, held: Held, counts: LedgerCounts) -> None:
         drained = held.status == CampaignStatus.PAUSING and counts.claimed == 0 and counts.done == 0

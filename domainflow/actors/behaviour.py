@@ -145,6 +145,10 @@ class BehaviourCell(pykka.Actor):
         """Whether the stop that is under way ends the cell too; read it in `may_stop`."""
         return self._stop_order is not None and self._stop_order.final
 
+    def still(self) -> None:
+        """For a behaviour that waits in a loop: ends the loop, and its thread's part in this, when it was given up."""
+        self._fence()
+
     # --- the user lane
 
     def suspend_user(self) -> None:

@@ -15,7 +15,7 @@ from domainflow.actors.effects import Wake
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Refusal, encode
 from domainflow.actors.signals import Answer
-from domainflow.errors import Conflict, DomainFlowError, Rejected, Unavailable
+from domainflow.errors import Conflict, DomainFlowError, Fenced, Rejected, Unavailable
 from domainflow.security.context import Context
 from domainflow.store import commands
 from domainflow.store.commands import Boxed
@@ -73,12 +73,14 @@ class CommandBox(Behaviour[object]):
             self._withdraw(boxed.id, Rejected(f"the command cannot be read: {error}"))
             return
         context = msgspec.structs.replace(context, box_id=boxed.id)
-        self._delivered.add(boxed.id)
         self.cell.request(ref, command, context, token=boxed.id, timeout_s=COMMAND_S)
+        self._delivered.add(boxed.id)  # not before: a full mailbox takes it at another look
 
     def _hear(self, command: str, answer: Answer) -> None:
         """What the actor recorded just now is answered already; what it recorded before, or could not, is not."""
         self._delivered.discard(command)
+        if isinstance(answer.error, Fenced):
+            return  # the stream's new owner finds it in the box
         if isinstance(answer.error, Rejected | Conflict):
             self._withdraw(command, answer.error)
         elif answer.error is None:

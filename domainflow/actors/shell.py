@@ -196,7 +196,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         if not context.idempotency_key:
             return None, box
         principal = f"{context.principal.id}"
-        hashed = hash_command(message)  # type: ignore[arg-type]  # a command is a Struct
+        hashed = hash_command(self._stream.name, message)  # type: ignore[arg-type]  # a command is a Struct
         return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=encode(answer)), box
 
     # --- out
@@ -263,9 +263,9 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self.cell.suspend_user()
         self._load()
 
-    @staticmethod
-    def _recorded(taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
-        return recorded_answer(taken, cast("Struct", envelope.message), envelope.context.idempotency_key)
+    def _recorded(self, taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
+        command, key = cast("Struct", envelope.message), envelope.context.idempotency_key
+        return recorded_answer(taken, self._stream.name, command, key)
 
     # --- loading
 

@@ -29,10 +29,11 @@ from domainflow.spec import (
     ScoringProfile,
     WordsSource,
 )
-from domainflow.vocabulary import KeywordRuleType, ResolverStrategy
+from domainflow.vocabulary import KeywordRuleType, PatternType, ResolverStrategy
 
 MAX_SPEC_BYTES: Final = 1024 * 1024
 MAX_PORT: Final = 65_535
+MAX_KEY_CHARS: Final = 200
 _MAX_MESSAGE_CHARS: Final = 500
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._@-]{1,100}")
@@ -59,6 +60,7 @@ _SOURCES: Final[dict[object, type[msgspec.Struct]]] = {
 }
 
 Data: TypeAlias = dict[str, object]
+Scoring: TypeAlias = ScoringProfile | None
 
 
 def load_spec(path: Path) -> CampaignSpec:
@@ -94,6 +96,29 @@ def check_identifier(value: str, what: str) -> str:
     if not _IDENTIFIER.fullmatch(value):
         raise InvalidInput(_one_line(f"{what}: {value[:120]!a} must be 1 to 100 of letters, digits and . _ @ -"))
     return value
+
+
+def check_key(value: str) -> str:
+    """`value` if it can be an idempotency key. Raises `InvalidInput`."""
+    if len(value) > MAX_KEY_CHARS or any(_is_unfit(character) for character in value):
+        raise InvalidInput(f"idempotency key: must be at most {MAX_KEY_CHARS} characters, none of them for control")
+    return value
+
+
+def check_parts(
+    where: str, *, dns: DnsPersona | None, http: HttpPersona | None, rules: tuple[KeywordRule, ...], scoring: Scoring
+) -> None:
+    """Check what a phase is to run with as in a spec. Raises `InvalidInput`."""
+    source = PatternSource(pattern_type=PatternType.PREFIX, variable_length=1, character_set="a", tld="com")
+    spec = CampaignSpec(
+        name="parts",
+        source=source,
+        dns=dns or DnsPersona(),
+        http=http or HttpPersona(),
+        keyword_rules=rules,
+        scoring=scoring or ScoringProfile(),
+    )
+    checked_spec(spec, where)
 
 
 def _converted(data: Data, where: str) -> CampaignSpec:

@@ -43,7 +43,7 @@ select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c
 FIND: Final[LiteralString] = """
 select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c.base, c.count, c.created_at, h.version
   from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
- where c.deleted_at is null and c.id between %s::uuid and %s::uuid limit 2
+ where (c.deleted_at is null or %s) and c.id between %s::uuid and %s::uuid limit 2
 """
 
 
@@ -93,13 +93,16 @@ def newest(connection: Connection[TupleRow], *, before: tuple[datetime, str], li
     return [_summary(row) for row in connection.execute(LIST, (*before, limit)).fetchall()]
 
 
-def find(connection: Connection[TupleRow], prefix: str) -> list[Summary]:
-    """Return up to two campaigns of the transaction's tenants whose id begins with `prefix` (a uuid or its start)."""
+def find(connection: Connection[TupleRow], prefix: str, *, deleted: bool = False) -> list[Summary]:
+    """Return up to two campaigns of the transaction's tenants whose id begins with `prefix` (a uuid or its start).
+
+    `deleted`: those that are in no list any more too.
+    """
     digits = prefix.lower().replace("-", "")
     if not digits or len(digits) > UUID_DIGITS or set(digits) - set("0123456789abcdef"):
         return []
     bounds = (digits.ljust(UUID_DIGITS, "0"), digits.ljust(UUID_DIGITS, "f"))
-    return [_summary(row) for row in connection.execute(FIND, bounds).fetchall()]
+    return [_summary(row) for row in connection.execute(FIND, (deleted, *bounds)).fetchall()]
 
 
 def _summary(row: TupleRow) -> Summary:

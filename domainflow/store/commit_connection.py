@@ -3,6 +3,7 @@
 What waits and in which order is the coordinator's; here is what only Postgres can tell.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,6 +22,8 @@ RETRIED: Final = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
 )
+# Of a value that has no form in which it could be sent, such as half a surrogate pair. Not of psycopg's own making.
+UNSENDABLE: Final = (UnicodeError, OverflowError, struct.error)
 
 
 class TryAgainError(Exception):
@@ -74,6 +77,8 @@ class CommitConnection:
             raise OutcomeUnknownError("the lane's generation was raised") from error
         except psycopg.Error as error:
             raise self._meaning(error) from error
+        except UNSENDABLE as error:
+            raise PoisonError(f"cannot be sent: {error}", race=False) from error
 
     def was_committed(self, item: Item) -> bool:
         """Whether an item sent before `reopen` is in the store. Raises StoreUnavailable."""

@@ -14,6 +14,7 @@ TAKE_LOCK: Final[LiteralString] = "select pg_advisory_lock(%s)"
 RENEW: Final[LiteralString] = """
 update domainflow.runtime set lease_until = clock_timestamp() + make_interval(secs => %s) where id = %s returning 1
 """
+MOVE_LOCK: Final[LiteralString] = "update domainflow.runtime set lock_key = %s where id = %s"
 UNREGISTER: Final[LiteralString] = "delete from domainflow.runtime where id = %s"
 # Long dead: nothing names them any more but heads that whoever activates them will take over.
 FORGET_DEAD: Final[LiteralString] = """
@@ -58,9 +59,10 @@ def register(connection: Connection[TupleRow], runtime: str, *, host: Host, lock
     connection.execute(REGISTER, (runtime, host.name, host.pid, lock_key, lease_s))
 
 
-def retake_lock(connection: Connection[TupleRow], lock_key: int) -> None:
-    """Take the runtime's lock again on a new connection, after the old one was lost."""
+def move_lock(connection: Connection[TupleRow], runtime: str, lock_key: int) -> None:
+    """Stand by another lock, on a new connection: the server may hold the old one for hours without a client."""
     connection.execute(TAKE_LOCK, (lock_key,))
+    connection.execute(MOVE_LOCK, (lock_key, runtime))
 
 
 def renew(connection: Connection[TupleRow], runtime: str, *, lease_s: float) -> bool:

@@ -24,8 +24,7 @@ ROLES: Final[dict[str, LiteralString]] = {
 KEEPALIVES: Final = (
     "connect_timeout=10 keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000"
 )
-TENACITY_S: Final = 4.0  # less than the five seconds that a pool waits for its threads when it is closed
-AGAIN_S: Final = 0.1
+AGAIN_S: Final = 0.2
 
 
 def lively(dsn: str) -> str:
@@ -92,22 +91,24 @@ def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool
     def configure(connection: Connection[TupleRow]) -> None:
         take_role(connection, role)
 
-    return ConnectionPool(
+    pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
         min_size=1,
         max_size=size,
         timeout=30.0,
         max_waiting=1000,
         kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
-        connection_class=_tenacious(dsn),
+        connection_class=_tenacious(dsn, given_up=lambda: pool.closed),
         configure=configure,
         check=ConnectionPool.check_connection,
         name=f"domainflow-{role}",
-        open=True,
+        open=False,
     )
+    pool.open()
+    return pool
 
 
-def _tenacious(dsn: Callable[[], str]) -> type[Connection[TupleRow]]:
-    """Connections that are tried for again and again, each time where the server is by then.
+def _tenacious(dsn: Callable[[], str], *, given_up: Callable[[], bool]) -> type[Connection[TupleRow]]:
+    """Connections that are tried for until there is one or nobody wants one, each time where the server is by then.
 
     A pool alone waits for twice as long after each try in vain: a server that is back would not be noticed for as long
     as it had been gone.
@@ -116,12 +117,11 @@ def _tenacious(dsn: Callable[[], str]) -> type[Connection[TupleRow]]:
     class Tenacious(Connection[TupleRow]):
         @classmethod
         def connect(cls, _conninfo: str = "", **kwargs: object) -> Self:  # type: ignore[override]  # as a pool calls it
-            deadline_s = time.monotonic() + TENACITY_S
             while True:
                 try:
                     return super().connect(lively(dsn()), **kwargs)  # type: ignore[arg-type]  # they are a pool's
                 except psycopg.OperationalError:
-                    if time.monotonic() > deadline_s:
+                    if given_up():
                         raise
                     time.sleep(AGAIN_S)
 

@@ -4,6 +4,7 @@ One connection for its whole life, and another one when that is lost: the lock e
 """
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from domainflow.store.transaction import transaction
 LISTEN: Final[LiteralString] = "listen domainflow"
 NOTIFY: Final[LiteralString] = "select pg_notify('domainflow', %s)"
 RENEWALS_A_LEASE: Final = 5
+LOCK_BITS: Final = 63  # of chance: nobody else's lock is ever waited for
 
 
 def notify(connection: Connection[TupleRow], payload: str) -> None:
@@ -85,10 +87,10 @@ class Presence:
 
     def _register(self, connection: Connection[TupleRow]) -> None:
         if self._registered and leases.renew(connection, self._runtime, lease_s=self._lease_s):
-            leases.retake_lock(connection, self._lock_key)
+            leases.move_lock(connection, self._runtime, secrets.randbits(LOCK_BITS))
             return
-        host = leases.Host(socket.gethostname(), os.getpid())
-        leases.register(connection, self._runtime, host=host, lock_key=self._lock_key, lease_s=self._lease_s)
+        host, lock_key = leases.Host(socket.gethostname(), os.getpid()), secrets.randbits(LOCK_BITS)
+        leases.register(connection, self._runtime, host=host, lock_key=lock_key, lease_s=self._lease_s)
         self._registered = True
 
     def _listen(self, wait_s: float) -> list[str]:

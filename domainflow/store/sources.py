@@ -6,7 +6,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import BinaryIO, Final, LiteralString
 
 from msgspec import Struct
 from psycopg import Connection
@@ -55,19 +55,25 @@ def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Pa
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
     handle, name = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        number = 0
-        while (row := connection.execute(CHUNK, (tenant, sha256, number)).fetchone()) is not None:
-            piece = zlib.decompress(row[0])
-            digest.update(piece)
-            file.write(piece)
-            number += 1
-    if digest.hexdigest() != sha256:
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(connection, tenant, sha256, file)
+        Path(name).rename(target)
+    except BaseException:
         Path(name).unlink()
+        raise
+    return target
+
+
+def _write(connection: Connection[TupleRow], tenant: str, sha256: str, file: BinaryIO) -> None:
+    digest, number = hashlib.sha256(), 0
+    while (row := connection.execute(CHUNK, (tenant, sha256, number)).fetchone()) is not None:
+        piece = zlib.decompress(row[0])
+        digest.update(piece)
+        file.write(piece)
+        number += 1
+    if digest.hexdigest() != sha256:
         if number == 0:
             raise NotFound(f"there is no source {sha256[:12]}… in tenant {tenant}")
         raise Corrupt(f"the stored bytes of source {sha256[:12]}… do not have that hash: run `domainflow verify`")
-    Path(name).rename(target)
-    return target

@@ -120,14 +120,15 @@ def test_a_group_keeps_its_place_and_commits_alone(lane: Stage, actor: Actor, ad
 # --- poison
 
 
+@pytest.mark.parametrize("text", ["a byte that no text may hold: \0", "half a surrogate pair: \ud800"])
 def test_a_poison_item_is_found_and_the_others_are_committed(
-    lane: Stage, actor: Actor, admin: str, answers: Answers
+    lane: Stage, actor: Actor, admin: str, answers: Answers, text: str
 ) -> None:
     gate = hold_up(lane, answers)
     with row_lock(admin, LOCK_GATE) as blocker:
         commit_each(lane, answers, [gate])
         await_blocked(admin, 1)
-        poison = replace(item("s3"), status="a byte that no text may hold: \0")
+        poison = replace(item("s3"), status=text)
         commit_each(lane, answers, [item("s1"), item("s2"), poison, item("s4"), item("s5"), item("s6")])
         blocker.rollback()
     came = answers.take(7)
@@ -154,8 +155,9 @@ def test_an_event_row_that_is_there_already_is_poison_too(lane: Stage, actor: Ac
     assert came["s2@1"] == Committed(1)
 
 
-def test_a_poison_group_fails_whole(lane: Stage, actor: Actor, answers: Answers) -> None:
-    born = replace(birth(new_uuid()), status="\0")
+@pytest.mark.parametrize("text", ["\0", "\ud800"])
+def test_a_poison_group_fails_whole(lane: Stage, actor: Actor, answers: Answers, text: str) -> None:
+    born = replace(birth(new_uuid()), status=text)
     lane.committer.commit((item("pattern/acme/p"), born), answers.to("group"))
     assert isinstance(answers.take(1)["group"], Failed)
     assert versions(actor, "pattern/acme/p") == []

@@ -1,14 +1,24 @@
 """A lane whose connection is lost or which fails: everything in hand is resolved and answered once."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from databases import Database
-from durable import Actor, acting, await_blocked, await_gone, emptied, item, migrated, row_lock
-from stage import Answers, Stage, Wire, commit_each, stage
+from durable import SOON_S, Actor, acting, await_blocked, await_gone, emptied, item, migrated, row_lock
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from stage import Answers, Stage, Wire, commit_each, context, stage
 from test_lane import LOCK_GATE, chain, hold_up, note, versions
 
+from domainflow.actors.campaign.evolution import LEGAL_MOVES
+from domainflow.actors.children import ChildSpec
+from domainflow.actors.coordinator.lane import CommitLane
+from domainflow.actors.dynamic import StartChild, StopChild
+from domainflow.errors import StoreUnavailable
+from domainflow.security.context import system
+from domainflow.store.commit_connection import CommitConnection
 from domainflow.store.port import Committed, Loaded, Outcome
 
 __all__ = ["emptied", "migrated"]  # fixtures
@@ -123,3 +133,33 @@ def test_a_successor_answers_what_a_failed_lane_had_in_hand(
     assert set(came.values()) == {Committed(1), Committed(2)}
     assert lane.find("store/commit-0").incarnation == 2
     assert [versions(actor, stream) for stream in ("s1", "s2", "s3", "s4")] == [[1], [1], [1], [1, 2]]
+
+
+def test_a_lane_that_was_given_up_looks_for_its_server_no_more(lane: Stage) -> None:
+    threads: set[threading.Thread] = set()
+
+    def nowhere() -> Connection[TupleRow]:
+        threads.add(threading.current_thread())
+        raise StoreUnavailable("nobody is there")
+
+    def made() -> CommitLane:
+        return CommitLane(
+            CommitConnection(nowhere, lane.actor.runtime, 5),
+            clock=lane.clock,
+            legal_moves=LEGAL_MOVES,
+            read=lane._read,  # noqa: SLF001 - the stage's
+            readers=lane.readers,
+        )
+
+    actors, spec = lane.find("actors"), ChildSpec(name="lost", factory=made, dispatcher="pinned", shutdown_s=0.01)
+    actors.tell(StartChild(spec), context(system("")))
+    for _ in range(1000):
+        if threads:
+            break
+        lane.actor.upkeep.execute("select pg_sleep(0.002)")
+    actors.ask(StopChild("lost"), context(system("")), timeout_s=SOON_S)
+    (thread,) = threads
+    thread.join(SOON_S)
+    assert not thread.is_alive()
+    assert [stuck.path for stuck in lane.system.environment.stuck] == ["actors/lost"]
+    lane.system.environment.stuck.clear()  # nothing is left behind

@@ -1,5 +1,6 @@
 """The command box: a command that came by the database is done once by the owner, and answered once."""
 
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 from databases import Database
-from durable import Actor, acting, emptied, migrated, new_uuid
+from durable import SOON_S, Actor, acting, emptied, migrated, new_uuid
 from stage import Stage, context, stage
 from test_shell import a_campaign, ask, audits, types
 
+from domainflow.actors.behaviour import Behaviour
+from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import PauseCampaign, StartCampaign
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.command_box import CommandBox
-from domainflow.actors.dynamic import StartChild
+from domainflow.actors.dynamic import StartChild, StopChild
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
 from domainflow.security.context import Context, Principal, system
@@ -36,8 +39,16 @@ def house(actor: Actor) -> Iterator[Stage]:
         yield made
 
 
-def open_box(house: Stage, ref: Ref[Any]) -> None:
-    box = partial(CommandBox, house.store, lambda _: ref, runtime=house.actor.runtime, tick_s=0.01)
+def open_box(house: Stage, *refs: Ref[Any] | None) -> None:
+    """A box that finds one after the other of these, and the last one from then on."""
+    left = deque(refs)
+    box = partial(
+        CommandBox,
+        house.store,
+        lambda _: left.popleft() if len(left) > 1 else left[0],
+        runtime=house.actor.runtime,
+        tick_s=0.01,
+    )
     house.find("actors").ask(StartChild(ChildSpec(name="box", factory=box, dispatcher="pinned")), context(system("")))
 
 
@@ -125,6 +136,29 @@ def test_commands_of_streams_that_another_runtime_owns_are_left_to_it(house: Sta
         assert [boxed.id for boxed in commands.pending(connection, actor.runtime)] == [theirs]
     open_box(house, ref)
     assert answer(house, theirs) == Ack(2, "queued")
+
+
+def test_a_command_that_met_a_former_owner_is_left_in_the_box_for_the_next_one(house: Stage, actor: Actor) -> None:
+    ref, stream = a_campaign(house)
+    actor.upkeep.execute("update domainflow.head set epoch = epoch + 1 where stream = %s", (stream,))
+    id_ = put(house, stream, StartCampaign())
+    open_box(house, ref)
+    while ref.is_alive():  # it ends when it hears that it is no owner any more
+        actor.upkeep.execute("select pg_sleep(0.002)")
+    with house.store.tenants("acme") as connection:
+        assert commands.answer(connection, id_) is None
+    house.find("actors").ask(StopChild("box"), context(system("")), timeout_s=SOON_S)
+    open_box(house, house.put_on(campaign.RULES, stream, "next"))
+    assert answer(house, id_) == Ack(2, "queued")
+
+
+def test_a_command_that_finds_a_full_mailbox_is_delivered_at_another_look(house: Stage) -> None:
+    ref, stream = a_campaign(house)
+    full = ChildSpec(name="full", factory=Behaviour, capacity=0)
+    house.find("actors").ask(StartChild(full), context(system("")), timeout_s=SOON_S)
+    id_ = put(house, stream, StartCampaign())
+    open_box(house, house.find("actors/full"), ref)
+    assert answer(house, id_) == Ack(2, "queued")
 
 
 def test_commands_and_keys_are_kept_for_a_day(actor: Actor) -> None:

@@ -72,10 +72,9 @@ def test_a_renewed_lease_lives_again_and_a_forgotten_runtime_is_told_so(actor: A
     assert not leases.renew(actor.upkeep, actor.runtime, lease_s=60)
 
 
-def test_a_lost_session_is_made_good_by_taking_the_lock_again(actor: Actor, other: Actor, emptied: Database) -> None:
-    (key,) = actor.see("select lock_key from domainflow.runtime where id = %s", other.runtime)
+def test_a_lost_session_is_made_good_by_standing_by_another_lock(actor: Actor, other: Actor, emptied: Database) -> None:
     kill(other, emptied.admin_dsn)
-    leases.retake_lock(other.upkeep, key)
+    leases.move_lock(other.upkeep, other.runtime, 4711)
     assert len(actor.see("select id from domainflow.live_runtime")) == 2
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from databases import Database
-from durable import Actor, acting, await_gone, emptied, item, migrated, new_uuid
+from durable import SOON_S, Actor, acting, await_gone, emptied, in_thread, item, migrated, new_uuid
 
 from domainflow.errors import StoreUnavailable
 from domainflow.store import leases, pool
@@ -74,6 +74,19 @@ def test_a_lost_connection_is_made_good_and_says_that_hints_may_have_been_missed
     assert guest.presence.listen(10.0) == [""]
     assert alive(actor, guest)
     assert len(guest.connections) == 2
+
+
+def test_a_session_that_the_server_still_believes_in_is_not_waited_for(
+    actor: Actor, guest: Guest, emptied: Database
+) -> None:
+    believed, pid = guest.connections[0], guest.connections[0].info.backend_pid
+    # Where the network is gone the client's side ends alone: the server keeps the session, and its lock, for hours.
+    guest.presence._connection = pool.connect(emptied.dsn, "upkeep")  # noqa: SLF001 - nothing else can lose it so
+    guest.presence._connection.close()  # noqa: SLF001 - likewise
+    assert in_thread(lambda: guest.presence.listen(10.0)).result(SOON_S) == [""]
+    believed.close()
+    await_gone(emptied.admin_dsn, pid)
+    assert alive(actor, guest)
 
 
 def test_a_runtime_that_was_forgotten_registers_again(actor: Actor, emptied: Database) -> None:

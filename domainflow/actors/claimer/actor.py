@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import msgspec
 import structlog
 
 from domainflow.actors.behaviour import Behaviour
@@ -16,7 +17,7 @@ from domainflow.actors.effects import Wake
 from domainflow.backoff import delay_s
 from domainflow.engines.local import LocalEngine
 from domainflow.engines.port import LostWorker
-from domainflow.errors import DomainFlowError, StoreUnavailable, Unavailable
+from domainflow.errors import Corrupt, DomainFlowError, NotFound, StoreUnavailable, Unavailable
 from domainflow.store import work_items
 from domainflow.store.postgres import Postgres
 from domainflow.store.work_items import Claim, Result
@@ -47,13 +48,12 @@ class Claimer(Behaviour[object]):
         self._ended: list[BatchFailure | LostWorker] = []
         self._make_engine = engine
         self._engine: LocalEngine | None = None
-        self._in_doubt = False  # the store may hold claims of ours that we never heard of or did not hand out
+        # The store may hold claims of ours that we never heard of or did not hand out: at first a former claimer's.
+        self._in_doubt = True
 
     def on_start(self) -> None:
         self._engine = self._make_engine(self.cell.ref.signal)
         self._engine.start()
-        with self._store.upkeep() as connection:
-            work_items.give_back(connection, self._runtime, but=[])
         self.cell.signal(Wake())
 
     def on_signal(self, signal: object) -> None:
@@ -162,7 +162,11 @@ class Claimer(Behaviour[object]):
             retries = self._specs.state(claim).spec.retries
         except StoreUnavailable:
             raise
-        except DomainFlowError as error:
+        except (Corrupt, NotFound, msgspec.MsgspecError) as error:
+            # It will not be there the next time either: the campaign fails with the reason rather than stand still.
+            self._return(claim, str(error)[:500], retries=0)
+            return
+        except (DomainFlowError, OSError) as error:  # a full disk, say
             self._put_off(claim, str(error)[:500])
             return
         if engine.submit(spec, alone=claim.losses >= SUSPECT_AFTER):

@@ -154,6 +154,7 @@ class CommitLane(Behaviour[LaneMessage]):
             except StoreUnavailable as error:
                 _log.warning("commit_lane_waits_for_store", tries=tries, error=str(error)[:200])
                 self._wait(min(tries, 6), cap_s=RECONNECT_CAP_S)
+                self.cell.still()  # or it would look for a server, and start ours, long after the runtime was closed
             else:
                 return
 
