@@ -152,7 +152,8 @@ class Wire:
         self._deaf: set[socket.socket] = set()  # clients that hear nothing any more
         self._armed = False
         self._lines: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
 
     def lose_the_answer_of_the_next_commit(self) -> None:
         """What was asked before it is still answered."""
@@ -167,9 +168,15 @@ class Wire:
                         end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._listener.close()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept; closing it does not
+        self._threads[0].join(SOON_S)
         self._deaf = {client for client, _ in self._lines}
         self.cut()
+        for thread in self._threads:
+            thread.join(SOON_S)
+        for end in (self._listener, *(end for line in self._lines for end in line)):
+            end.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)  # noqa: PTH108 - as the socket module names it
 
@@ -180,8 +187,13 @@ class Wire:
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
                 self._lines.append((client, server))
-                threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._answer, args=(client, server), daemon=True).start()
+                self._run(self._ask, client, server)
+                self._run(self._answer, client, server)
+
+    def _run(self, pump: Callable[..., None], *ends: socket.socket) -> None:
+        thread = threading.Thread(target=pump, args=ends, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
