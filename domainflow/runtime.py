@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from domainflow.actors.system import STOP_S
+from domainflow.engines.process import WorkerProcess, dismiss, start_early
 from domainflow.errors import StoreUnavailable
 from domainflow.ids import new_id
 from domainflow.operations import Operations
@@ -72,13 +73,15 @@ class Runtime:
         folder = Path(home or env.get("DOMAINFLOW_HOME") or default_home()).absolute()
         dsn, admin_dsn = dsn or env.get(DSN), admin_dsn or env.get(ADMIN_DSN)
         server = None
-        if dsn is None:
-            server = EmbeddedServer(folder)
-            server.ensure()
-            dsn, admin_dsn = server.dsn("domainflow_app"), server.dsn("domainflow")
+        early = start_early(settings.workers) if work else []  # they import while Postgres is looked for
         try:
-            return cls._start(dsn, admin_dsn, folder, settings, (campaigns, work), server)
+            if dsn is None:
+                server = EmbeddedServer(folder)
+                server.ensure()
+                dsn, admin_dsn = server.dsn("domainflow_app"), server.dsn("domainflow")
+            return cls._start(dsn, admin_dsn, folder, settings, (campaigns, work), early, server)
         except BaseException:
+            dismiss(early)
             if server is not None:
                 server.close()
             raise
@@ -91,6 +94,7 @@ class Runtime:
         home: Path,
         settings: Settings,
         roles: tuple[bool, bool],
+        early: list[WorkerProcess],
         server: EmbeddedServer | None,
     ) -> Self:
         _prepare_schema(dsn, admin_dsn)
@@ -107,6 +111,7 @@ class Runtime:
             presence=Presence(store.connect_listener, runtime, lease_s=settings.lease_s),
             campaigns=roles[0],
             work=roles[1],
+            early=early,
         )
         opened = cls(parts, server=server, admin_dsn=admin_dsn)
         try:
@@ -160,6 +165,7 @@ class Runtime:
                 _log.error("actor_left_behind", actor=stuck.path)
             self._leave()
         finally:  # also when somebody is tired of waiting: a hold on the server would outlive this
+            dismiss(self._parts.early)
             self._parts.readers.shutdown(wait=False)
             self._parts.store.close()
             if self._server is not None:

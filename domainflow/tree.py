@@ -29,6 +29,7 @@ from domainflow.actors.shell import EventSourced
 from domainflow.actors.supervisor import ChildSpec, Supervisor
 from domainflow.actors.system import System
 from domainflow.engines.local import LocalEngine
+from domainflow.engines.process import WorkerProcess
 from domainflow.errors import Unavailable
 from domainflow.ids import new_id
 from domainflow.security.context import Context, Principal, system
@@ -57,6 +58,7 @@ class Parts:
     campaigns: bool
     work: bool
     system: System = field(default_factory=System)
+    early: list[WorkerProcess] = field(default_factory=list)  # the first engine takes them out
     clock: DatabaseClock = field(default_factory=DatabaseClock)
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "readers"))
 
@@ -184,6 +186,7 @@ class Parts:
             on_result=tell,
             on_lost=tell,
             on_free=lambda: tell(Wake()),
+            early=self.early,
         )
 
     def _command_box(self) -> CommandBox:

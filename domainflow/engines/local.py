@@ -34,7 +34,7 @@ class LocalEngine:
     when slots appeared without a result (a worker is ready, a cancelled batch has ended). After `stop` none is called.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who is told of what
         self,
         *,
         workers: int = 2,
@@ -42,12 +42,15 @@ class LocalEngine:
         on_result: Callable[[BatchResult | BatchFailure], None],
         on_lost: Callable[[LostWorker], None],
         on_free: Callable[[], None] = lambda: None,
+        early: list[WorkerProcess] | None = None,
     ) -> None:
+        """Nothing is started yet, but for the workers in `early` (see `process.start_early`), which `start` takes."""
         self._wanted = workers
         self._batches_per_worker = batches_per_worker
         self._on_result = on_result
         self._on_lost = on_lost
         self._on_free = on_free
+        self._early = early or []
         self._lock = threading.Lock()  # guards _workers and what each of them runs
         self._workers: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
@@ -123,6 +126,8 @@ class LocalEngine:
 
     def _speak(self) -> None:
         self._selector.register(self._wake_out, selectors.EVENT_READ)
+        while self._early:
+            self._employ(self._early.pop())
         while not self._stopping.is_set():
             wait_s = self._replace_the_dead()
             with self._lock:
@@ -145,10 +150,13 @@ class LocalEngine:
                 log.exception("worker_not_started")
                 self._put_off_starts(quick=True)
                 continue
-            self._selector.register(worker.link, selectors.EVENT_READ, worker)
-            with self._lock:
-                self._workers.append(worker)
+            self._employ(worker)
         return None
+
+    def _employ(self, worker: WorkerProcess) -> None:
+        self._selector.register(worker.link, selectors.EVENT_READ, worker)
+        with self._lock:
+            self._workers.append(worker)
 
     def _attend(self, worker: WorkerProcess, events: int) -> None:
         if events & selectors.EVENT_WRITE:

@@ -3,6 +3,7 @@
 Not thread-safe by itself: `local` says which thread may call what. Nothing here decides which worker gets a batch.
 """
 
+import contextlib
 import os
 import selectors
 import socket
@@ -95,6 +96,23 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def start_early(count: int) -> list[WorkerProcess]:
+    """Start workers for an engine that is still to come, which takes them out of the list: they import meanwhile."""
+    early: list[WorkerProcess] = []
+    with contextlib.suppress(OSError):  # the engine starts what is missing, and says so
+        for _ in range(count):
+            early.append(WorkerProcess())  # noqa: PERF401 - those before the one that fails are kept
+    return early
+
+
+def dismiss(early: list[WorkerProcess]) -> None:
+    """End those that no engine has taken."""
+    while early:
+        worker = early.pop()
+        worker.close()
+        worker.bury(0.0)  # it has nothing in hand
 
 
 def _environment() -> dict[str, str]:

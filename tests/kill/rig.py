@@ -9,8 +9,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,12 +31,7 @@ from host import principal  # isort: skip  # beside this file
 LAB_SEED: Final = 7
 OPEN_S: Final = 60.0
 END_S: Final = 240.0  # of a campaign that is let run
-CLAIM_AGAIN_S: Final = (
-    1.0  # from the restart to the first claim: what is promised, where importing takes no longer than
-)
-IMPORT_S: Final = (
-    0.4  # what a worker must import before it can be given anything; a machine with too much to do takes more
-)
+CLAIM_AGAIN_S: Final = 1.0  # from the restart to the first claim
 GONE_S: Final = 5.0  # for processes of a killed host; they end by themselves
 WORKER: Final = "domainflow.engines.worker"
 
@@ -169,7 +162,7 @@ def rig(folder: Path, size: Size) -> Iterator[Rig]:
     seed = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(2**32))
     home, lab_home = folder / "home", folder / "lab"
     home.mkdir()
-    with Lab.start(lab_home, LAB_SEED, faults=False):  # see host.spec
+    with Lab.start(lab_home, LAB_SEED):
         shutil.copy(lab_home / PORTS_FILE, home)
         made = Rig(home, size, seed)
         with made.host("undisturbed") as host:
@@ -178,13 +171,6 @@ def rig(folder: Path, size: Size) -> Iterator[Rig]:
         made.expected = made.findings("undisturbed")
         yield made
     eventually(lambda: not _all_of(home), "no process of this home is left", within_s=OPEN_S)
-
-
-def claim_limit_s() -> float:
-    """How soon work must be claimed again on this machine, as busy as it is just now."""
-    began_s = time.monotonic()
-    subprocess.run([sys.executable, "-c", f"import {WORKER}"], check=True, timeout=OPEN_S)  # noqa: S603 - ours
-    return CLAIM_AGAIN_S * max(1.0, (time.monotonic() - began_s) / IMPORT_S)
 
 
 def is_dead(processes: list[Process]) -> bool:

@@ -4,7 +4,6 @@
 """
 
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from child import Child, eventually
 
 from rig import (  # isort: skip  # beside this file
     ATTEMPTS,
+    CLAIM_AGAIN_S,
     CLAIMED,
     END_S,
     GONE_S,
@@ -24,7 +24,6 @@ from rig import (  # isort: skip  # beside this file
     Rig,
     Size,
     Story,
-    claim_limit_s,
     is_dead,
     kill,
     live,
@@ -34,7 +33,6 @@ from rig import (  # isort: skip  # beside this file
 
 FEW: Final = Size(kills=5, names=5_000, batch_size=250, life_s=(0.3, 2.0))
 MANY: Final = Size(kills=40, names=20_000, batch_size=250, life_s=(0.5, 3.0))
-MOST_SLOW: Final = 10  # times as long as it should take: a single wait on a busy machine
 KILLED_WHILE_OPENING: Final = 5  # every fifth host does not live to work
 SIZES: Final = [
     pytest.param(FEW, id="few", marks=pytest.mark.timeout(180)),
@@ -57,7 +55,6 @@ def made(request: pytest.FixtureRequest) -> Iterator[Rig]:
 def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
     story = Story(made, "hosts")
     waits_s: list[float] = []
-    limits_s = [claim_limit_s()]
     while story.wants_kills():
         with made.host(story.tenant) as host:
             if _lives_to_be_killed(made, story, host, waits_s):
@@ -71,11 +68,8 @@ def test_a_campaign_survives_kills_of_its_host(made: Rig) -> None:
         assert live(host, END_S), host.last_errors()
         host.finish()
     story.check()
-    limits_s.append(claim_limit_s())
-    print(f"{story.kills} kills, {story.campaigns} campaigns; s to claim again {waits_s}, limit {limits_s}")  # noqa: T201
-    # One that waited out a lease would have taken minutes; one that is slow on a busy machine takes seconds.
-    assert statistics.median(waits_s) <= max(limits_s)
-    assert max(waits_s) <= MOST_SLOW * max(limits_s)
+    print(f"{story.kills} kills, {story.campaigns} campaigns; s to claim again {waits_s}")  # noqa: T201
+    assert max(waits_s) <= CLAIM_AGAIN_S
 
 
 def test_a_campaign_survives_kills_of_its_workers(made: Rig) -> None:
