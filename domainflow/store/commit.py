@@ -79,8 +79,10 @@ with barrier as materialized (
   returning stream
 ), done as materialized (
   -- Everything below hangs off what was really written, never off what was read: `locked` may show a row that
-  -- was committed while it waited, and the update does not see that one.
-  select i.* from fit i join (select stream from moved union all select stream from born) w using (stream)
+  -- was committed while it waited, and the update does not see that one. Not joins: the planner expects few items,
+  -- and would compare each with each.
+  select i.* from fit i
+   where i.stream in (select stream from moved) or i.stream in (select stream from born)
 ), recorded as (
   insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)
   select d.stream, e.version, d.tenant, e.recorded_at, e.type, e.type_version, e.context, e.body, e.hash
@@ -100,7 +102,7 @@ with barrier as materialized (
   select tenant, principal, key, command_hash, key_answer from done where key is not null
 ), answered as (
   update domainflow.command c set answer = d.box_answer, answered_at = clock_timestamp()
-    from done d where c.id = d.box::uuid
+    from done d where d.box is not null and c.id = d.box::uuid
 ), accounted as (
   delete from domainflow.work_item w
    using unnest(%(a_item)b::bigint[], %(a_id)b::bigint[]) as a(item, id) join done d on d.ord = a.item
@@ -113,7 +115,7 @@ with barrier as materialized (
          lost_alone = case d.ledger when 'revive' then 0 else w.lost_alone end,
          run_at = clock_timestamp()
     from done d
-   where w.campaign = d.campaign::uuid
+   where d.ledger is not null and w.campaign = d.campaign::uuid
      and case d.ledger when 'park' then w.state = 0 when 'unpark' then w.state = 3
                        when 'revive' then w.state in (3, 4) end
 ), opened as (
