@@ -1,27 +1,38 @@
-"""What a command is answered with, given what came of its commit; and how answers come back from the store.
+"""What a command is answered with, given what came of its commit; and how answers go to the store and come back.
 
 No actor and no I/O: the shell and the command box's sender share it.
 """
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, cast
 
 from msgspec import Struct
 
-from domainflow.actors.envelope import Reply
-from domainflow.actors.rules import Ack, Refusal, decode_answer, hash_command
+from domainflow.actors.envelope import Envelope
+from domainflow.actors.rules import Ack, AuditContext, Refusal, decode_answer, encode, hash_command
 from domainflow.errors import (
     Conflict,
     Corrupt,
     DomainFlowError,
     Fenced,
-    KeyReused,
     QuotaExceeded,
     Rejected,
     StoreUnavailable,
     Unavailable,
     VersionConflict,
 )
-from domainflow.store.port import Failed, Foreign, KeyTaken, OutOfStep, OverQuota, Stale
+from domainflow.store.port import (
+    AuditNote,
+    BoxAnswer,
+    Failed,
+    Foreign,
+    Key,
+    KeyTaken,
+    OutOfStep,
+    OverQuota,
+    Owned,
+    Stale,
+)
 
 _FAMILIES: Final = (Rejected, Conflict, Unavailable)
 _BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
@@ -29,27 +40,75 @@ _BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A command that the gate has decided on, and that has no answer yet."""
+
+    envelope: Envelope
+    audit: AuditContext
+
+    def settle(self, answer: Ack | DomainFlowError) -> None:
+        """Give the answer; to a tell there is none to give."""
+        settle(self.envelope, answer)
+
+    def hash(self, stream: str) -> bytes:
+        """Return what tells it from another command under its key."""
+        return hash_command(stream, cast("Struct", self.envelope.message))
+
+
+def to_note(what: str, asked: Asked, answer: Ack | DomainFlowError, *, stream: str, about: Owned | None) -> AuditNote:
+    """Return the record of a command that changed nothing; its answer is kept with it."""
+    stored = _stored(answer)
+    key, box = kept(asked, answer, stream=stream)
+    return AuditNote(
+        tenant=asked.envelope.context.principal.tenant,
+        type=f"audit.{what}",
+        context=encode(asked.audit),
+        body=encode({"stream": stream, "answer": stored}),
+        about=about,
+        key=key,
+        box=box,
+    )
+
+
+def kept(asked: Asked, answer: Ack | DomainFlowError, *, stream: str) -> tuple[Key | None, BoxAnswer | None]:
+    """Return the answer as it is kept for who asks again: under the command's key, and in the command box."""
+    context, body = asked.envelope.context, encode(_stored(answer))
+    box = BoxAnswer(context.box_id, body) if context.box_id else None
+    # A conflict asks for another try: under the key, it would be the answer to every one of them.
+    if not context.idempotency_key or isinstance(answer, Conflict):
+        return None, box
+    principal, hashed = context.principal.id, asked.hash(stream)
+    return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=body), box
+
+
+def _stored(answer: Ack | DomainFlowError) -> Ack | Refusal:
+    return answer if isinstance(answer, Ack) else Refusal(answer.code, str(answer))
+
+
 def error_of(refusal: Refusal) -> DomainFlowError:
     """Return a refusal that was stored as the error that it was."""
     return _BY_CODE.get(refusal.code, Rejected)(refusal.message)
 
 
-def recorded_answer(taken: KeyTaken, stream: str, command: Struct, key: str) -> Ack | DomainFlowError:
-    """Return the answer that was given under this key before; to another command under it, a refusal.
+def is_reused(taken: KeyTaken, asked: Asked, *, stream: str) -> bool:
+    """Whether the key was used with another command. One of the command box has no hash: its id is the command."""
+    return bool(taken.command_hash) and taken.command_hash != asked.hash(stream)
 
-    A command of the command box has no hash: its id is the command.
-    """
-    if taken.command_hash and taken.command_hash != hash_command(stream, command):
-        return KeyReused(f"idempotency key {key} was used with another command; nothing was done")
+
+def recorded_answer(taken: KeyTaken) -> Ack | DomainFlowError:
+    """Return the answer that was given before."""
     answer = decode_answer(taken.answer)
     return answer if isinstance(answer, Ack) else error_of(answer)
 
 
-def refusal_of(outcome: object, stream: str) -> DomainFlowError:
+def refusal_of(outcome: object, stream: str, *, owned: bool) -> DomainFlowError:
     """Return what a commit that wrote nothing is answered with. Raises Corrupt for what is no such outcome."""
     match outcome:
-        case Stale() | Foreign():
+        case Stale() | Foreign() if owned:
             return Fenced(f"{stream} is owned by another runtime now; nothing was written")
+        case Stale() | Foreign():  # Foreign: what was to be born with it is there already, and has an owner
+            return VersionConflict(f"{stream}: others wrote first each time; nothing was written")
         case OutOfStep():
             return VersionConflict(f"{stream}: these batches are not done (any more); nothing was written")
         case OverQuota(reason=reason):
@@ -67,11 +126,11 @@ def give(answer: Ack | DomainFlowError) -> Ack:
     return answer
 
 
-def settle(reply: Reply | None, answer: object) -> None:
+def settle(envelope: Envelope, answer: object) -> None:
     """Give an answer later; to a tell there is none to give."""
-    if reply is None:
+    if envelope.reply is None:
         return
     if isinstance(answer, BaseException):
-        reply.fail(answer)
+        envelope.reply.fail(answer)
     else:
-        reply.set(answer)
+        envelope.reply.set(answer)

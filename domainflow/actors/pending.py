@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from domainflow.actors.answers import Asked
 from domainflow.actors.draft import Draft
-from domainflow.actors.envelope import Envelope
 from domainflow.actors.rules import Ack
 from domainflow.errors import DomainFlowError
 
@@ -27,7 +27,7 @@ class Overdue:
 class Commit:
     """Waiting for the outcome of a command."""
 
-    envelope: Envelope
+    asked: Asked
     draft: Draft
 
 
@@ -35,5 +35,5 @@ class Commit:
 class Note:
     """Waiting until something that changed nothing is recorded."""
 
-    envelope: Envelope
+    asked: Asked
     answer: Ack | DomainFlowError

@@ -87,6 +87,18 @@ class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True):
     decision: str  # the rule that allowed or denied it
     causation: str = ""
 
+    @classmethod
+    def of(cls, context: Context, command: Struct, decision: str) -> "AuditContext":
+        """Return the record of a command that came with this context."""
+        return cls(
+            principal=context.principal.id,
+            roles=context.principal.roles,
+            correlation=context.correlation_id,
+            causation=context.causation_id,
+            command=tag_of(command),
+            decision=decision,
+        )
+
 
 class Ack(Struct, frozen=True, tag="ack"):
     """It is durable: the stream's version and status after it."""

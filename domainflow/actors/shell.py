@@ -6,54 +6,32 @@ While a commit is under way the actor takes no further message and no thread wai
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Generic, cast
 
 import structlog
-from msgspec import Struct
 
 from domainflow.actors import pending
-from domainflow.actors.answers import give, recorded_answer, refusal_of, settle
+from domainflow.actors.answers import (
+    Asked,
+    give,
+    is_reused,
+    kept,
+    recorded_answer,
+    refusal_of,
+    settle,
+    to_note,
+)
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
 from domainflow.actors.effects import Tell
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
-from domainflow.actors.rules import (
-    Ack,
-    AuditContext,
-    CommandT,
-    EventT,
-    Occasion,
-    Refusal,
-    Rules,
-    StateT,
-    encode,
-    hash_command,
-    tag_of,
-)
+from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT
 from domainflow.actors.signals import Answer
-from domainflow.errors import (
-    Denied,
-    DomainFlowError,
-    Fenced,
-    Rejected,
-    StoreUnavailable,
-    VersionConflict,
-)
+from domainflow.errors import Denied, DomainFlowError, Fenced, KeyReused, Rejected, StoreUnavailable
 from domainflow.security import gate
-from domainflow.security.context import Context, system
-from domainflow.store.port import (
-    AuditNote,
-    BoxAnswer,
-    Committed,
-    Committer,
-    Failed,
-    Foreign,
-    HeldElsewhere,
-    Key,
-    KeyTaken,
-    Loaded,
-    Stale,
-)
+from domainflow.security.context import system
+from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 MOST_REBASES: Final = 8
@@ -133,71 +111,47 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     # --- in
 
     def _handle(self, message: CommandT, envelope: Envelope) -> object:
-        context = envelope.context
-        tenant = self._stream.tenant or context.principal.tenant
+        principal = envelope.context.principal
+        tenant = self._stream.tenant or principal.tenant
         permission = self._rules.permission(message)
-        decision = gate.check(context.principal, permission, tenant=tenant, owner=self._rules.owner(self._state))
-        audit = AuditContext(
-            principal=context.principal.id,
-            roles=context.principal.roles,
-            correlation=context.correlation_id,
-            causation=context.causation_id,
-            command=tag_of(message),
-            decision=decision.rule,
-        )
+        decision = gate.check(principal, permission, tenant=tenant, owner=self._rules.owner(self._state))
+        asked = Asked(envelope, AuditContext.of(envelope.context, message, decision.rule))
         if not decision.allowed:
-            return self._note(
-                "denied", envelope, audit, Denied(f"{context.principal.id} may not {audit.command}: {decision.rule}")
-            )
+            denial = Denied(f"{principal.id} may not {asked.audit.command}: {decision.rule}")
+            return self._note("denied", asked, denial)
         try:
             events = self._rules.decide(self._state, message)
         except Rejected as refusal:
-            return self._note("refused", envelope, audit, refusal)
+            return self._note("refused", asked, refusal)
         if not events:
-            return self._note("unchanged", envelope, audit, Ack(self._stream.version, self._rules.status(self._state)))
-        return self._commit(message, envelope, audit, events)
+            return self._note("unchanged", asked, Ack(self._stream.version, self._rules.status(self._state)))
+        return self._commit(message, asked, events)
 
-    def _commit(self, message: CommandT, envelope: Envelope, audit: AuditContext, events: tuple[EventT, ...]) -> object:
-        tenant = self._stream.tenant or envelope.context.principal.tenant
+    def _commit(self, message: CommandT, asked: Asked, events: tuple[EventT, ...]) -> object:
+        context, audit = asked.envelope.context, asked.audit
+        tenant = self._stream.tenant or context.principal.tenant
         now_us = self._committer.now_us()
         draft = Draft.of(self._rules, self._state, events, stream=self._stream, tenant=tenant)
         ack = Ack(self._stream.version + len(events), draft.status)
-        key, box = self._once(message, envelope.context, ack)
+        key, box = kept(asked, ack, stream=self._stream.name)
         item = to_item(draft, self._stream, audit=audit, now_us=now_us, key=key, box=box, snapshot_every=SNAPSHOT_EVERY)
-        births = self._rules.births(message, events, Occasion(envelope.context, now_us))
+        births = self._rules.births(message, events, Occasion(context, now_us))
         group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
         draft.hash = item.hash
-        self._committer.commit(group, self.cell.reply_as(pending.Commit(envelope, draft)).set)
+        self._committer.commit(group, self.cell.reply_as(pending.Commit(asked, draft)).set)
         self._await_outcome()
         return DEFERRED
 
-    def _note(self, what: str, envelope: Envelope, audit: AuditContext, answer: Ack | DomainFlowError) -> object:
+    def _note(self, what: str, asked: Asked, answer: Ack | DomainFlowError) -> object:
         """Record what changed nothing; the answer waits for the record. The runtime's own reports leave none."""
-        context = envelope.context
-        if context.principal == system(context.principal.tenant) and not isinstance(answer, Denied):
+        principal = asked.envelope.context.principal
+        if principal == system(principal.tenant) and not isinstance(answer, Denied):
             return give(answer)
-        stored = answer if isinstance(answer, Ack) else Refusal(answer.code, str(answer))
-        key, box = self._once(envelope.message, context, stored)
-        note = AuditNote(
-            tenant=context.principal.tenant,
-            type=f"audit.{what}",
-            context=encode(audit),
-            body=encode({"stream": self._stream.name, "answer": stored}),
-            about=self._stream.owned_by(context.principal.tenant),
-            key=key,
-            box=box,
-        )
-        self._committer.note(note, self.cell.reply_as(pending.Note(envelope, answer)).set)
+        about = self._stream.owned_by(principal.tenant)
+        note = to_note(what, asked, answer, stream=self._stream.name, about=about)
+        self._committer.note(note, self.cell.reply_as(pending.Note(asked, answer)).set)
         self._await_outcome()
         return DEFERRED
-
-    def _once(self, message: object, context: Context, answer: Ack | Refusal) -> tuple[Key | None, BoxAnswer | None]:
-        box = BoxAnswer(context.box_id, encode(answer)) if context.box_id else None
-        if not context.idempotency_key:
-            return None, box
-        principal = f"{context.principal.id}"
-        hashed = hash_command(self._stream.name, message)  # type: ignore[arg-type]  # a command is a Struct
-        return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=encode(answer)), box
 
     # --- out
 
@@ -210,40 +164,54 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self.cell.resume_user()
 
     def _settled(self, commit: pending.Commit, outcome: object) -> None:
-        envelope = commit.envelope
         match outcome:
             case Committed():
                 self._adopt(commit.draft)
-                settle(envelope.reply, Ack(self._stream.version, commit.draft.status))
+                commit.asked.settle(Ack(self._stream.version, commit.draft.status))
             case KeyTaken():
-                settle(envelope.reply, self._recorded(outcome, envelope))
-            case Stale() if not self._rules.owned:
-                self._rebase(envelope)
+                self._recall(commit.asked, outcome)
+            case Stale() if not self._rules.owned and self._tries < MOST_REBASES:
+                self._rebase(commit.asked.envelope)
             case _:
-                self._refused(outcome, envelope)
+                self._drop(commit.asked, outcome)
 
-    def _refused(self, outcome: object, envelope: Envelope) -> None:
-        """The candidate is dropped. Whoever writes an owned stream besides us owns it: there is nothing left to do."""
-        if isinstance(outcome, Failed):
-            _log.error("commit_failed", stream=self._stream.name, reason=outcome.reason)
-        settle(envelope.reply, refusal_of(outcome, self._stream.name))
-        if isinstance(outcome, Stale | Foreign):
-            self.cell.stop()
+    def _drop(self, asked: Asked, outcome: object) -> None:
+        """The candidate is dropped, and the refusal recorded where this actor's word counts and the store can store."""
+        refusal = refusal_of(outcome, self._stream.name, owned=self._rules.owned)
+        match refusal:
+            case Fenced():
+                # Whoever writes an owned stream besides us owns it, and answers what is asked again.
+                asked.settle(refusal)
+                self.cell.stop()
+            case StoreUnavailable():
+                _log.error("commit_failed", stream=self._stream.name, outcome=repr(outcome))
+                asked.settle(refusal)
+            case _:
+                self._refuse(asked, refusal)
+
+    def _refuse(self, asked: Asked, refusal: DomainFlowError) -> None:
+        self._go_on(asked.envelope, partial(self._note, "refused", asked, refusal))
 
     def _noted(self, note: pending.Note, outcome: object) -> None:
         match outcome:
             case KeyTaken():
-                settle(note.envelope.reply, self._recorded(outcome, note.envelope))
+                self._recall(note.asked, outcome)
             case Committed():
-                settle(note.envelope.reply, note.answer)
+                note.asked.settle(note.answer)
             case Foreign():
-                self._refused(outcome, note.envelope)  # it was answered from a state that is another owner's now
+                self._drop(note.asked, outcome)  # it was answered from a state that is another owner's now
             case _:
                 # No record, no answer that claims one: a failed audit fails the operation.
                 _log.error("audit_failed", stream=self._stream.name, outcome=repr(outcome))
-                settle(
-                    note.envelope.reply, StoreUnavailable("the audit record could not be stored; nothing was changed")
-                )
+                note.asked.settle(StoreUnavailable("the audit record could not be stored; nothing was changed"))
+
+    def _recall(self, asked: Asked, taken: KeyTaken) -> None:
+        """Answer as before; to another command under the same key, a refusal."""
+        if not is_reused(taken, asked, stream=self._stream.name):
+            asked.settle(recorded_answer(taken))
+            return
+        key = asked.envelope.context.idempotency_key
+        self._refuse(asked, KeyReused(f"idempotency key {key} was used with another command; nothing was done"))
 
     def _adopt(self, draft: Draft) -> None:
         self._state = draft.state  # type: ignore[assignment]  # it was evolved by the same rules
@@ -253,19 +221,19 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
 
     def _rebase(self, envelope: Envelope) -> None:
         self._tries += 1
-        if self._tries > MOST_REBASES:
-            settle(
-                envelope.reply,
-                VersionConflict(f"{self._stream.name} was moved by others {MOST_REBASES} times in a row"),
-            )
-            return
         self._again = envelope
         self.cell.suspend_user()
         self._load()
 
-    def _recorded(self, taken: KeyTaken, envelope: Envelope) -> Ack | DomainFlowError:
-        command, key = cast("Struct", envelope.message), envelope.context.idempotency_key
-        return recorded_answer(taken, self._stream.name, command, key)
+    def _go_on(self, envelope: Envelope, step: Callable[[], object]) -> None:
+        """Go on with a command after `receive`: what that would return or raise is the answer."""
+        try:
+            answer = step()
+        except DomainFlowError as refusal:
+            settle(envelope, refusal)
+            return
+        if answer is not DEFERRED:
+            settle(envelope, answer)
 
     # --- loading
 
@@ -290,16 +258,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             return
         envelope, self._again = self._again, None
         self.cell.resume_user()
-        self._redo(envelope)
-
-    def _redo(self, envelope: Envelope) -> None:
-        try:
-            answer = self._handle(envelope.message, envelope)  # type: ignore[arg-type]  # it was handled before
-        except DomainFlowError as refusal:
-            settle(envelope.reply, refusal)
-            return
-        if answer is not DEFERRED:
-            settle(envelope.reply, answer)
+        command = cast("CommandT", envelope.message)
+        self._go_on(envelope, lambda: self._handle(command, envelope))
 
     def _resume(self) -> None:
         for effect in self._rules.resume(self._state):

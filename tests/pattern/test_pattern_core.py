@@ -6,47 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from reservation import HUNDRED, reservation
 
-from domainflow.actors.campaign.messages import CampaignCreated
 from domainflow.actors.pattern.actor import RULES, births, source_stream
 from domainflow.actors.pattern.core import Pattern, born, decide, evolve
 from domainflow.actors.pattern.messages import OffsetsReserved, ReserveOffsets, SourceOpened
 from domainflow.actors.rules import Occasion
 from domainflow.errors import SpaceExhausted
 from domainflow.security.context import Context, Principal
-from domainflow.spec import DnsPersona, HttpPersona, Names, ScoringProfile, Source, Words
-from domainflow.spec import Pattern as PatternSource
-from domainflow.vocabulary import Mode, PatternType
+from domainflow.spec import Names, Source, Words
 
-HUNDRED = PatternSource(
-    pattern_type=PatternType.PREFIX, variable_length=2, character_set="0123456789", constant="", tld=".com"
-)
 LIST = Names(sha256="ab" * 32, names=100)
 
 
 def reserve(count: int, source: Source = HUNDRED, campaign: str = "c1") -> ReserveOffsets:
-    draft = CampaignCreated(
-        name="shops",
-        description="",
-        principal="alice",
-        mode=Mode.FULL_SEQUENCE,
-        source=source,
-        base=0,
-        count=0,
-        created_at_us=0,
-        batch_size=10,
-        retries=3,
-        window=4,
-        skip=(),
-        dns=DnsPersona(),
-        http=HttpPersona(),
-        keywords=(),
-        scoring=ScoringProfile(),
-    )
-    stream = source_stream("acme", "hash")
-    return ReserveOffsets(
-        campaign=campaign, stream=stream, draft=draft, count=count, most_active=10, most_created_a_day=50
-    )
+    return reservation(count, campaign, source_stream("acme", "hash"), source=source)
 
 
 def after(state: Pattern, command: ReserveOffsets) -> Pattern:

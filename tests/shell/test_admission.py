@@ -1,15 +1,13 @@
 """Admission: no more campaigns execute than may, and those that nobody can tell anything do not hide the others."""
 
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import pytest
 from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, emptied, migrated, row_lock
-from stage import Stage, context, stage
-from test_shell import a_campaign, ask, lock, types
+from durable import SOON_S, Actor, await_blocked, emptied, migrated, row_lock
+from shell_stage import a_campaign, actor, ask, house, lock, types
+from stage import Stage, context
 
 from domainflow.actors.admission import Admission
 from domainflow.actors.campaign.messages import BeginCampaign, StartCampaign
@@ -20,21 +18,9 @@ from domainflow.security.context import system
 from domainflow.store import work_items
 from domainflow.store.work_items import Result
 
-__all__ = ["emptied", "migrated"]  # fixtures
+__all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
 
 LOOKS = 5
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def house(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
 
 
 class Finder:

@@ -1,16 +1,14 @@
 """The command box: a command that came by the database is done once by the owner, and answered once."""
 
 from collections import deque
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, emptied, migrated, new_uuid
-from stage import Stage, context, stage
-from test_shell import a_campaign, ask, audits, types
+from durable import SOON_S, Actor, emptied, migrated, new_uuid
+from shell_stage import BOB, a_campaign, actor, ask, audits, house, types
+from stage import Stage, context
 
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.campaign import actor as campaign
@@ -20,23 +18,11 @@ from domainflow.actors.command_box import CommandBox
 from domainflow.actors.dynamic import StartChild, StopChild
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
-from domainflow.security.context import Context, Principal, system
+from domainflow.security.context import Context, system
 from domainflow.store import commands
 from domainflow.store.commands import Boxed
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def house(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
+__all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
 
 
 def open_box(house: Stage, *refs: Ref[Any] | None) -> None:
@@ -84,8 +70,7 @@ def test_a_boxed_command_is_done_and_answered_in_its_commit(house: Stage, actor:
 def test_denials_and_refusals_are_answers_and_are_recorded(house: Stage, actor: Actor) -> None:
     ref, stream = a_campaign(house)
     open_box(house, ref)
-    bob = context(Principal(id="bob", roles=("operator",), tenant="acme"))
-    denied = answer(house, put(house, stream, StartCampaign(), bob))
+    denied = answer(house, put(house, stream, StartCampaign(), context(BOB)))
     assert isinstance(denied, Refusal)
     assert denied.code == "denied"
     refused = answer(house, put(house, stream, PauseCampaign()))

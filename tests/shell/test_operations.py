@@ -41,8 +41,13 @@ def ops(runtime: Runtime) -> Operations:
     return runtime.as_principal(ALICE)
 
 
-def test_the_key_of_a_creation_whose_record_is_gone_is_refused_at_once(ops: Operations, database: Database) -> None:
+@pytest.mark.parametrize("started", [False, True])
+def test_the_key_of_a_creation_whose_record_is_gone_is_refused_at_once(
+    ops: Operations, database: Database, *, started: bool
+) -> None:
     made = ops.create_campaign(SPEC, idempotency_key="k")
+    if started:
+        made.start()  # so it has had an owner since
     with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
         admin.execute("delete from domainflow.idempotency")  # as after 24 hours
     with pytest.raises(KeyReused, match=f"key k created campaign {made.id} more than a day ago; nothing was created"):

@@ -1,27 +1,20 @@
 """Durable before known, known before told; and what is refused leaves its record and nothing else."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import msgspec
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, emptied, migrated, new_uuid, row_lock
-from stage import Stage, context, stage
+from durable import SOON_S, Actor, await_blocked, emptied, migrated, row_lock
+from shell_stage import BOB, SOURCE, a_campaign, actor, admin, ask, audits, house, lock, reserve, types
+from stage import Stage, context
 
-from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     BeginCampaign,
-    CampaignCreated,
     DoneBatch,
     PauseCampaign,
     StartCampaign,
 )
 from domainflow.actors.effects import ADMISSION, Tell, Wake
 from domainflow.actors.pattern import actor as pattern
-from domainflow.actors.pattern.messages import ReserveOffsets
-from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, AuditContext
 from domainflow.errors import (
     CommandRejected,
@@ -30,96 +23,12 @@ from domainflow.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from domainflow.security.context import Context, Principal, system
-from domainflow.spec import DnsPersona, HttpPersona, ScoringProfile
-from domainflow.spec import Pattern as PatternSource
+from domainflow.security.context import Principal, system
 from domainflow.store import streams
 from domainflow.store.chain import GENESIS, link
-from domainflow.vocabulary import Mode, PatternType, Phase
+from domainflow.vocabulary import Phase
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-SOURCE = pattern.source_stream("acme", "hundred")
-BOB = Principal(id="bob", roles=("operator",), tenant="acme")
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def house(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
-
-
-@pytest.fixture
-def other(emptied: Database) -> Iterator[Stage]:
-    with acting(emptied.dsn, lane=9) as acts, stage(acts) as made:
-        yield made
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
-
-
-def reserve(count: int, most_active: int = 10) -> ReserveOffsets:
-    source = PatternSource(
-        pattern_type=PatternType.PREFIX, variable_length=2, character_set="0123456789", constant="", tld=".com"
-    )
-    draft = CampaignCreated(
-        name="shops",
-        description="",
-        principal="alice",
-        mode=Mode.FULL_SEQUENCE,
-        source=source,
-        base=0,
-        count=0,
-        created_at_us=0,
-        batch_size=10,
-        retries=3,
-        window=4,
-        skip=(),
-        dns=DnsPersona(),
-        http=HttpPersona(),
-        keywords=(),
-        scoring=ScoringProfile(),
-    )
-    return ReserveOffsets(
-        campaign=new_uuid(), stream=SOURCE, draft=draft, count=count, most_active=most_active, most_created_a_day=50
-    )
-
-
-def ask(ref: Ref[Any], message: object, who: Context | None = None) -> Ack:
-    answer = ref.ask(message, who or context(), timeout_s=SOON_S)
-    assert isinstance(answer, Ack)
-    return answer
-
-
-def a_campaign(house: Stage, count: int = 20) -> tuple[Ref[Any], str]:
-    """A campaign's actor, and its stream."""
-    command = reserve(count)
-    ask(house.put_on(pattern.RULES, SOURCE, "source"), command)
-    stream = campaign.stream_of(command.campaign)
-    return house.put_on(campaign.RULES, stream), stream
-
-
-def types(actor: Actor, stream: str) -> list[str]:
-    return [recorded.type for recorded in streams.events(actor.upkeep, stream, after=0)]
-
-
-def audits(actor: Actor) -> list[tuple[str, AuditContext]]:
-    rows = actor.upkeep.execute(
-        "select type, context from domainflow.event where stream like 'audit/%' order by recorded_at"
-    )
-    return [(type_, msgspec.msgpack.decode(body, type=AuditContext)) for type_, body in rows.fetchall()]
-
-
-def lock(stream: str) -> str:
-    return f"select 1 from domainflow.head where stream = '{stream}' for update"  # noqa: S608 - a stream of this test
+__all__ = ["actor", "admin", "emptied", "house", "migrated"]  # fixtures
 
 
 # --- the order
@@ -184,6 +93,7 @@ def test_a_refused_commit_drops_the_candidate(house: Stage, actor: Actor) -> Non
     not_done = AccountBatches(done=(DoneBatch(999_999, Phase.DOMAIN_GENERATION, 1, 0, (("generated", 20),)),))
     with pytest.raises(VersionConflict, match="not done"):
         ask(ref, not_done, context(system("acme")))
+    assert audits(actor) == []  # a report of the runtime's own
     assert ask(ref, PauseCampaign()) == Ack(begun.version + 1, "pausing")  # from where it stood before
     assert "campaign.batches_accounted" not in types(actor, stream)
 

@@ -1,14 +1,12 @@
 """Shared streams are decided anew, owned ones fenced; and a restart begins where the stream ends."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, emptied, in_thread, migrated, row_lock
-from stage import Stage, context, stage
-from test_shell import a_campaign, ask, lock, reserve, types
+from durable import SOON_S, Actor, await_blocked, emptied, in_thread, migrated, row_lock
+from shell_stage import SOURCE, a_campaign, actor, admin, ask, house, lock, other, reserve, types
+from stage import Stage, context
 
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import (
@@ -31,36 +29,9 @@ from domainflow.errors import (
     SpaceExhausted,
     VersionConflict,
 )
-from domainflow.security.context import Principal
 from domainflow.store import leases, streams
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-SOURCE = pattern.source_stream("acme", "hundred")
-BOB = Principal(id="bob", roles=("operator",), tenant="acme")
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def house(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
-
-
-@pytest.fixture
-def other(emptied: Database) -> Iterator[Stage]:
-    with acting(emptied.dsn, lane=9) as acts, stage(acts) as made:
-        yield made
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
+__all__ = ["actor", "admin", "emptied", "house", "migrated", "other"]  # fixtures
 
 
 # --- shared streams
