@@ -1,10 +1,11 @@
 """`domainflow lab`: the loopback internet on its own."""
 
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from domainflow.cli.options import DEFAULT_SEED, Global
+from domainflow.cli.options import DEFAULT_SEED, Global, Options
 from domainflow.cli.output import Output
 from domainflow.cli.session import home_of, log_as_told
 from domainflow.errors import InvalidInput
@@ -47,20 +48,10 @@ def lab(  # noqa: PLR0913 - one a setting of the lab
     if not 0 <= resolving <= 1:
         raise InvalidInput(f"--resolving: {resolving} must be from 0 to 1")
     log_as_told(options)
-    output = Output(json=options.json)
-
-    def say(ports: LabPorts) -> None:
-        if options.json:
-            output.object(ports)
-            return
-        output.line(f"lab of seed {ports.seed} in {home_of(options)}")
-        where = f"DNS {ports.resolvers[0]}, HTTP port {ports.http_port}, HTTPS port {ports.https_port}"
-        output.line(f"{where}; Ctrl-C ends it")
-
     serve(
         home_of(options),
         seed,
-        on_ready=say,
+        on_ready=partial(_say, options),
         faults=faults,
         resolving=resolving,
         dns_port=dns_port,
@@ -68,3 +59,13 @@ def lab(  # noqa: PLR0913 - one a setting of the lab
         https_port=https_port,
     )
     return 0
+
+
+def _say(options: Options, ports: LabPorts) -> None:
+    output = Output(json=options.json)
+    if options.json:
+        output.object(ports)
+        return
+    output.line(f"lab of seed {ports.seed} in {home_of(options)}")
+    where = f"DNS {ports.resolvers[0]}, HTTP port {ports.http_port}, HTTPS port {ports.https_port}"
+    output.line(f"{where}; Ctrl-C ends it")

@@ -1,14 +1,13 @@
 """The lab as processes: start both servers, say where they listen, end them. Nothing here speaks DNS or HTTP."""
 
-import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
@@ -18,14 +17,17 @@ import msgspec
 from domainflow.errors import Unavailable
 from domainflow.lab.child import FirstWords, ServerSettings
 from domainflow.lab.dns_server import ADDRESSES
+from domainflow.lab.home import PORTS_FILE, HeldHome, read_ports
 from domainflow.lab.world import DEFAULT_RESOLVING
 from domainflow.work.port import LabPorts
 
-PORTS_FILE: Final = "lab.json"
+__all__ = ["CA_FILE", "PORTS_FILE", "Lab", "LabOptions", "read_ports", "serve"]  # two of them stand in `home`
+
 CA_FILE: Final = "lab-ca.pem"
 _START_S: Final = 30.0  # a loaded machine imports slowly
 _END_S: Final = 5.0
 _WATCH_S: Final = 0.5
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 _Server = subprocess.Popen[bytes]
 
@@ -43,7 +45,7 @@ class LabOptions(TypedDict, total=False):
 class Lab:
     """A running lab. Its servers end with `close`, with the `with` block, or with this process however it dies."""
 
-    def __init__(self, home: Path, ports: LabPorts, servers: tuple[_Server, ...]) -> None:
+    def __init__(self, home: HeldHome, ports: LabPorts, servers: tuple[_Server, ...]) -> None:
         self._home = home
         self.ports = ports
         self._servers = servers
@@ -53,9 +55,10 @@ class Lab:
         """Start both servers and write `home/lab.json` once they listen.
 
         `home` is made if it is missing; its certificate authority is kept, its ports are new each time. Raises
-        Unavailable when a port is taken, a server fails or the home cannot be written; then no process is left.
+        Unavailable when another lab runs in it, a port is taken, a server fails or the home cannot be written; then no
+        process is left.
         """
-        _make(home)
+        held = HeldHome(home)
         servers: list[_Server] = []
         deadline = time.monotonic() + _START_S
         try:
@@ -69,11 +72,12 @@ class Lab:
                 https_port=https,
                 ca_file=str(home.resolve() / CA_FILE),
             )
-            _write_ports(home, lab_ports)
+            held.publish(lab_ports)
         except BaseException:
             _end(servers)
+            held.leave()
             raise
-        return cls(home, lab_ports, tuple(servers))
+        return cls(held, lab_ports, tuple(servers))
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -86,10 +90,9 @@ class Lab:
         return all(server.poll() is None for server in self._servers)
 
     def close(self) -> None:
-        """End both servers, within seconds; `lab.json` goes if it is still this lab's. Twice is once."""
+        """End both servers, within seconds, and leave the home to others. Twice is once."""
         _end(list(self._servers))
-        if read_ports(self._home) == self.ports:
-            (self._home / PORTS_FILE).unlink(missing_ok=True)
+        self._home.leave()
 
     def __enter__(self) -> Self:
         return self
@@ -98,14 +101,6 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def read_ports(home: Path) -> LabPorts | None:
-    """Where the lab of this home listens, or last listened if it was killed; None if there is none to be read."""
-    try:
-        return msgspec.json.decode((home / PORTS_FILE).read_bytes(), type=LabPorts)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
 
 
 def serve(
@@ -119,24 +114,28 @@ def serve(
 
     Raises Unavailable when the lab cannot start or one of its servers ends by itself.
     """
-    stopped = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _ending() as signals, Lab.start(home, seed, **options) as lab:
+        on_ready(lab.ports)
+        while not select.select([signals], [], [], _WATCH_S)[0]:
+            if not lab.alive:
+                raise Unavailable("lab: a server process ended by itself; both are stopped. Start the lab again.")
+
+
+@contextmanager
+def _ending() -> Iterator[int]:
+    """A descriptor that has something to read once SIGINT or SIGTERM has come.
+
+    A pipe and not an Event: the handler runs in the thread that waits, and might find the Event's lock held by it.
+    """
+    reader, writer = os.pipe()
+    before = {number: signal.signal(number, lambda *_: os.write(writer, b"!")) for number in _ENDING}
     try:
-        with Lab.start(home, seed, **options) as lab:
-            on_ready(lab.ports)
-            while not stopped.wait(_WATCH_S):
-                if not lab.alive:
-                    raise Unavailable("lab: a server process ended by itself; both are stopped. Start the lab again.")
+        yield reader
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _make(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(f"lab: cannot make its home {home}: {error.strerror}; give another home") from error
+        os.close(reader)
+        os.close(writer)
 
 
 def _plan(home: Path, seed: int, options: LabOptions) -> dict[str, ServerSettings]:
@@ -184,15 +183,3 @@ def _end(servers: list[_Server]) -> None:
             server.wait()
         if server.stdout is not None:
             server.stdout.close()
-
-
-def _write_ports(home: Path, ports: LabPorts) -> None:
-    draft = home / f"{PORTS_FILE}.{os.getpid()}"
-    try:
-        draft.write_bytes(msgspec.json.encode(ports))
-        draft.replace(home / PORTS_FILE)
-    except OSError as error:
-        raise Unavailable(f"lab: cannot write {home / PORTS_FILE}: {error.strerror}; give another home") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()

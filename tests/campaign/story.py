@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Final
 
+from msgspec.structs import replace
+
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.evolution import evolve
-from domainflow.actors.campaign.messages import (
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignBegun,
     CampaignCancelled,
@@ -14,7 +15,6 @@ from domainflow.actors.campaign.messages import (
     CampaignCreated,
     CampaignEvent,
     CampaignFailed,
-    CampaignMessage,
     CampaignPaused,
     CampaignQueued,
     PauseRequested,
@@ -22,7 +22,11 @@ from domainflow.actors.campaign.messages import (
     PhaseFailed,
     PhaseStarted,
 )
+from domainflow.actors.campaign.evolution import evolve
+from domainflow.actors.campaign.messages import AccountBatches, CampaignMessage, DoneBatch
+from domainflow.actors.campaign.progress import react
 from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.effects import ADMISSION, CLAIMER, Effect, Tell, Wake
 from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, Pattern, ScoringProfile
 from domainflow.vocabulary import Mode, PatternType, Phase
 
@@ -74,6 +78,19 @@ def accounted(phase: Phase, batches: int, counts: Mapping[str, int], run: int = 
     )
 
 
+def done(batch: int, counts: int = 10, *, phase: Phase = DNS, run: int = 1) -> DoneBatch:
+    return DoneBatch(1000 + batch, phase, run, batch, (("resolved", counts),))
+
+
+def account(*batches: DoneBatch) -> AccountBatches:
+    return AccountBatches(done=batches)
+
+
+def effects(state: Campaign, *events: CampaignEvent) -> tuple[Effect, ...]:
+    """What the last of these events asks for."""
+    return react(of(*events, state=state), events[-1])
+
+
 GENERATING: Final[tuple[CampaignEvent, ...]] = (
     CampaignQueued(),
     CampaignBegun(),
@@ -108,3 +125,10 @@ LIVES: Final[Mapping[str, Campaign]] = {
     "failed": of(CREATED, *GENERATING, PhaseFailed(phase=GENERATION, reason="x"), CampaignFailed(reason="x")),
     "cancelled": of(CREATED, CampaignCancelled(reason="")),
 }
+
+IN_DNS: Final = of(CREATED, *GENERATING, *RESOLVING)
+ALL_RESOLVED: Final = of(RESOLVED[0], state=IN_DNS)
+STEPPING: Final = of(replace(CREATED, mode=Mode.STEP_BY_STEP), *GENERATING)
+STEP_PAUSE: Final = (PauseRequested(holder="step", reason="the next phase waits to be started"), CampaignPaused())
+WAITING: Final = of(*GENERATED, *STEP_PAUSE, state=STEPPING)  # for the DNS phase to be started
+TELL_ADMISSION, TELL_CLAIMER = Tell(ADMISSION, Wake()), Tell(CLAIMER, Wake())

@@ -20,29 +20,31 @@ from story import (
 )
 
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.evolution import LEGAL_MOVES
-from domainflow.actors.campaign.messages import (
-    ArchiveCampaign,
-    BeginCampaign,
+from domainflow.actors.campaign.events import (
     CampaignArchived,
     CampaignDeleted,
-    CampaignMessage,
     CampaignPaused,
     CampaignQueued,
     CampaignResumed,
-    CancelCampaign,
-    ConfigurePhase,
-    DeleteCampaign,
     HolderAdded,
     HolderLifted,
-    ObserveLedger,
-    PauseCampaign,
     PauseRequested,
     PhaseConfig,
     PhaseConfigured,
     PhaseFailed,
     PhaseSkipped,
     PhasesReopened,
+)
+from domainflow.actors.campaign.evolution import LEGAL_MOVES
+from domainflow.actors.campaign.messages import (
+    ArchiveCampaign,
+    BeginCampaign,
+    CampaignMessage,
+    CancelCampaign,
+    ConfigurePhase,
+    DeleteCampaign,
+    ObserveLedger,
+    PauseCampaign,
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,

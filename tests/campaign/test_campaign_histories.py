@@ -10,11 +10,11 @@ from story import CREATED, of
 
 from domainflow.actors.campaign.actor import RULES
 from domainflow.actors.campaign.core import decide
+from domainflow.actors.campaign.events import CampaignEvent, PhaseConfig
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     BeginCampaign,
-    CampaignEvent,
     CampaignMessage,
     CancelCampaign,
     ConfigurePhase,
@@ -22,7 +22,6 @@ from domainflow.actors.campaign.messages import (
     DoneBatch,
     ObserveLedger,
     PauseCampaign,
-    PhaseConfig,
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,

@@ -3,23 +3,28 @@
 import pytest
 from msgspec.structs import replace
 from story import (
+    ALL_RESOLVED,
     CREATED,
     DNS,
-    GENERATED,
     GENERATING,
     GENERATION,
     HTTP,
+    IN_DNS,
     LIVES,
-    RESOLVED,
     RESOLVING,
+    TELL_ADMISSION,
+    TELL_CLAIMER,
     USER_PAUSE,
+    WAITING,
+    account,
+    done,
+    effects,
     heard,
     of,
 )
 
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.messages import (
-    AccountBatches,
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignArchived,
     CampaignBegun,
@@ -31,38 +36,14 @@ from domainflow.actors.campaign.messages import (
     CampaignPaused,
     CampaignQueued,
     CampaignResumed,
-    DoneBatch,
     HolderAdded,
     PauseRequested,
     PhaseFailed,
-    StartPhase,
 )
-from domainflow.actors.campaign.progress import react, resume
-from domainflow.actors.campaign.state import Campaign
-from domainflow.actors.effects import ADMISSION, CLAIMER, Account, Effect, Mark, Open, Shift, Tell, Wake
+from domainflow.actors.campaign.messages import DoneBatch, StartPhase
+from domainflow.actors.campaign.progress import resume
+from domainflow.actors.effects import Account, Effect, Mark, Open, Shift
 from domainflow.store.port import CampaignMark, Ledger, OpenItem
-from domainflow.vocabulary import Mode, Phase
-
-IN_DNS = of(CREATED, *GENERATING, *RESOLVING)
-ALL_RESOLVED = of(RESOLVED[0], state=IN_DNS)
-STEPPING = of(replace(CREATED, mode=Mode.STEP_BY_STEP), *GENERATING)
-STEP_PAUSE = (PauseRequested(holder="step", reason="the next phase waits to be started"), CampaignPaused())
-WAITING = of(*GENERATED, *STEP_PAUSE, state=STEPPING)  # for the DNS phase to be started
-TELL_ADMISSION, TELL_CLAIMER = Tell(ADMISSION, Wake()), Tell(CLAIMER, Wake())
-
-
-def done(batch: int, counts: int = 10, *, phase: Phase = DNS, run: int = 1) -> DoneBatch:
-    return DoneBatch(1000 + batch, phase, run, batch, (("resolved", counts),))
-
-
-def account(*batches: DoneBatch) -> AccountBatches:
-    return AccountBatches(done=batches)
-
-
-def effects(state: Campaign, *events: CampaignEvent) -> tuple[Effect, ...]:
-    """What the last of these events asks for."""
-    return react(of(*events, state=state), events[-1])
-
 
 # --- accounting
 

@@ -6,68 +6,44 @@ from story import (
     ANALYSIS,
     CREATED,
     DNS,
-    GENERATED,
-    GENERATING,
     GENERATION,
     HTTP,
+    IN_DNS,
     LIVES,
-    RESOLVED,
-    RESOLVING,
+    STEP_PAUSE,
+    STEPPING,
     USER_PAUSE,
+    WAITING,
+    account,
     accounted,
+    done,
     heard,
     of,
 )
 
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.messages import (
-    AccountBatches,
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
-    BeginCampaign,
     CampaignBegun,
     CampaignCompleted,
-    CampaignEvent,
-    CampaignPaused,
     CampaignQueued,
-    DoneBatch,
     HolderAdded,
     HolderLifted,
-    PauseCampaign,
-    PauseRequested,
     PhaseCompleted,
     PhaseRequested,
     PhaseStarted,
+)
+from domainflow.actors.campaign.messages import (
+    BeginCampaign,
+    DoneBatch,
+    PauseCampaign,
     RerunPhase,
     ResumeCampaign,
     SkipPhase,
     StartPhase,
 )
-from domainflow.actors.campaign.progress import react
-from domainflow.actors.campaign.state import Campaign
-from domainflow.actors.effects import ADMISSION, CLAIMER, Effect, Tell, Wake
 from domainflow.errors import CommandRejected
-from domainflow.vocabulary import CampaignStatus, Mode, Phase, PhaseStatus
-
-IN_DNS = of(CREATED, *GENERATING, *RESOLVING)
-ALL_RESOLVED = of(RESOLVED[0], state=IN_DNS)
-STEPPING = of(replace(CREATED, mode=Mode.STEP_BY_STEP), *GENERATING)
-STEP_PAUSE = (PauseRequested(holder="step", reason="the next phase waits to be started"), CampaignPaused())
-WAITING = of(*GENERATED, *STEP_PAUSE, state=STEPPING)  # for the DNS phase to be started
-TELL_ADMISSION, TELL_CLAIMER = Tell(ADMISSION, Wake()), Tell(CLAIMER, Wake())
-
-
-def done(batch: int, counts: int = 10, *, phase: Phase = DNS, run: int = 1) -> DoneBatch:
-    return DoneBatch(1000 + batch, phase, run, batch, (("resolved", counts),))
-
-
-def account(*batches: DoneBatch) -> AccountBatches:
-    return AccountBatches(done=batches)
-
-
-def effects(state: Campaign, *events: CampaignEvent) -> tuple[Effect, ...]:
-    """What the last of these events asks for."""
-    return react(of(*events, state=state), events[-1])
-
+from domainflow.vocabulary import CampaignStatus, Mode, PhaseStatus
 
 # --- one phase after the other
 

@@ -1,71 +1,15 @@
 """A commit lane answers everything it took exactly once, whatever becomes of connection, server side or itself."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, item, migrated, new_uuid, row_lock
+from durable import SOON_S, Actor, await_blocked, birth, emptied, item, migrated, new_uuid, row_lock
+from lane_stage import LOCK_GATE, actor, admin, answers, chain, hold_up, lane, lanes, note, versions
 from msgspec.structs import replace
 from stage import Answers, Stage, commit_each, stage
 
-from domainflow.store import streams
-from domainflow.store.port import AuditNote, Committed, Failed, Item, Key, KeyTaken, Loaded, Stale
+from domainflow.store.port import Committed, Failed, Key, KeyTaken, Loaded, Stale
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def lanes(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
-
-
-@pytest.fixture
-def lane(actor: Actor) -> Iterator[Stage]:
-    """One lane, so that what waits for it goes into one batch."""
-    with stage(actor, lanes=1) as made:
-        yield made
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
-
-
-@pytest.fixture
-def answers() -> Iterator[Answers]:
-    made = Answers()
-    yield made
-    assert made.none_left(), "somebody was answered twice"
-
-
-def chain(stream: str, length: int) -> list[Item]:
-    items = [item(stream)]
-    while len(items) < length:
-        items.append(item(stream, items[-1]))
-    return items
-
-
-def versions(actor: Actor, stream: str) -> list[int]:
-    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
-
-
-def hold_up(stage_: Stage, answers: Answers, name: str = "gate") -> Item:
-    """A commit that a row lock will hold up, so that the others gather behind it."""
-    gate = item(name)
-    commit_each(stage_, answers, [gate])
-    assert answers.take(1) == {f"{name}@1": Committed(1)}
-    return item(name, gate)
-
-
-LOCK_GATE = "select 1 from domainflow.head where stream = 'gate' for update"
+__all__ = ["actor", "admin", "answers", "emptied", "lane", "lanes", "migrated"]  # fixtures
 
 
 # --- batches
@@ -180,10 +124,6 @@ def test_a_move_that_the_table_does_not_have_is_refused_before_it_is_sent(
 
 
 # --- audit notes
-
-
-def note(key: Key | None = None) -> AuditNote:
-    return AuditNote(tenant="acme", type="audit.denied", context=b"who", body=b"what", key=key)
 
 
 def audits(actor: Actor) -> dict[str, list[int]]:

@@ -1,16 +1,13 @@
 """A lane whose connection is lost or which fails: everything in hand is resolved and answered once."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, await_gone, emptied, item, migrated, row_lock
+from durable import SOON_S, Actor, await_blocked, await_gone, emptied, item, migrated, row_lock
+from lane_stage import LOCK_GATE, actor, admin, answers, chain, hold_up, lane, lanes, note, versions
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from stage import Answers, Stage, Wire, commit_each, context, stage
-from test_lane import LOCK_GATE, chain, hold_up, note, versions
 
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.children import ChildSpec
@@ -21,38 +18,7 @@ from domainflow.security.context import system
 from domainflow.store.commit_connection import CommitConnection
 from domainflow.store.port import Committed, Loaded, Outcome
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def lanes(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
-
-
-@pytest.fixture
-def lane(actor: Actor) -> Iterator[Stage]:
-    """One lane, so that what waits for it goes into one batch."""
-    with stage(actor, lanes=1) as made:
-        yield made
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
-
-
-@pytest.fixture
-def answers() -> Iterator[Answers]:
-    made = Answers()
-    yield made
-    assert made.none_left(), "somebody was answered twice"
+__all__ = ["actor", "admin", "answers", "emptied", "lane", "lanes", "migrated"]  # fixtures
 
 
 # --- a connection that is lost

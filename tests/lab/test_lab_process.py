@@ -10,9 +10,11 @@ from pathlib import Path
 
 import dns.message
 import dns.query
+import msgspec
 import pytest
 
 from domainflow.errors import Unavailable
+from domainflow.lab.home import HeldHome
 from domainflow.lab.process import Lab, LabOptions, read_ports
 from domainflow.work.port import LabPorts
 
@@ -35,6 +37,21 @@ from domainflow.lab.process import serve
 serve(Path(sys.argv[1]), 3, on_ready=lambda ports: print(ports.http_port, flush=True))
 print("ended", flush=True)
 """
+
+# The signal comes when the thread that serves has just taken a lock, whichever is the first.
+SERVE_LOCKED = """
+import signal, sys
+from pathlib import Path
+from domainflow.lab.process import serve
+def interrupt(frame, what, called):
+    if what == "c_return" and called.__name__ in ("acquire", "__enter__"):
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGTERM)
+serve(Path(sys.argv[1]), 3, on_ready=lambda ports: sys.setprofile(interrupt))
+print("ended", flush=True)
+"""
+
+KILLED = LabPorts(seed=1, resolvers=("127.0.1.1:9",), http_port=9, https_port=9, ca_file="")
 
 
 def answers(ports: LabPorts) -> bool:
@@ -85,12 +102,12 @@ def test_two_labs_run_beside_each_other(tmp_path: Path) -> None:
 def test_a_restarted_lab_has_its_own_ports_and_the_same_authority(tmp_path: Path) -> None:
     with Lab.start(tmp_path, 3) as first:
         before = (tmp_path / "lab-ca.pem").read_bytes()
-        with Lab.start(tmp_path, 3) as second:
-            first.close()
-            assert read_ports(tmp_path) == second.ports  # the first takes only its own file away
-            assert second.ports != first.ports
-            assert (tmp_path / "lab-ca.pem").read_bytes() == before
-            assert (tmp_path / "lab-ca.key").stat().st_mode & 0o077 == 0
+    with Lab.start(tmp_path, 3) as second:
+        first.close()
+        assert read_ports(tmp_path) == second.ports  # a lab that has left takes no other's file away
+        assert second.ports != first.ports
+        assert (tmp_path / "lab-ca.pem").read_bytes() == before
+        assert (tmp_path / "lab-ca.key").stat().st_mode & 0o077 == 0
 
 
 def test_servers_end_when_their_parent_is_killed(tmp_path: Path, spawn: Spawn) -> None:
@@ -110,6 +127,52 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path, spawn: Spawn) -
     assert read_ports(tmp_path) is not None  # nobody was left to take it away; the next start writes it anew
 
 
+def test_a_second_lab_in_a_home_is_refused_by_the_name_of_the_first_until_that_one_ends(tmp_path: Path) -> None:
+    with Lab.start(tmp_path, 3) as first:
+        where = (
+            f"DNS {first.ports.resolvers[0]}, HTTP port {first.ports.http_port}, HTTPS port {first.ports.https_port}"
+        )
+        with pytest.raises(Unavailable) as refused:
+            Lab.start(tmp_path, 4)
+        assert str(refused.value) == (
+            f"lab: one runs in {tmp_path} already (process {os.getpid()}, {where}); end it, or give another home"
+        )
+        assert read_ports(tmp_path) == first.ports
+        assert answers(first.ports)
+    with Lab.start(tmp_path, 4) as second:
+        assert read_ports(tmp_path) == second.ports
+
+
+def test_a_lab_that_is_still_starting_is_named_without_ports(tmp_path: Path) -> None:
+    (tmp_path / "lab.json").write_bytes(msgspec.json.encode(KILLED))
+    held = HeldHome(tmp_path)
+    with pytest.raises(Unavailable, match=rf"already \(process {os.getpid()}, still starting\)"):
+        Lab.start(tmp_path, 3)
+    held.leave()
+
+
+def test_a_lab_that_was_killed_keeps_nobody_out(tmp_path: Path, spawn: Spawn) -> None:
+    parent = spawn(PARENT)
+    first_line(parent)
+    with pytest.raises(Unavailable, match=rf"already \(process {parent.pid}, DNS 127"):
+        Lab.start(tmp_path, 3)
+    parent.kill()
+    parent.communicate()
+    with Lab.start(tmp_path, 3) as lab:
+        assert read_ports(tmp_path) == lab.ports
+        assert answers(lab.ports)
+
+
+def test_a_start_that_fails_leaves_the_home_to_others(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.1.2", 0))
+        taken.listen()
+        with pytest.raises(Unavailable, match="in use"):
+            Lab.start(tmp_path, 3, http_port=taken.getsockname()[1])
+    with Lab.start(tmp_path, 3) as lab:
+        assert answers(lab.ports)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_blocks_until_a_signal(spawn: Spawn, number: signal.Signals) -> None:
     process = spawn(SERVE)
@@ -120,6 +183,11 @@ def test_serve_blocks_until_a_signal(spawn: Spawn, number: signal.Signals) -> No
     assert process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.1.1", port), 5)
+
+
+def test_a_signal_that_finds_a_lock_held_ends_it_all_the_same(spawn: Spawn) -> None:
+    process = spawn(SERVE_LOCKED)
+    assert process.communicate(timeout=END_S)[0] == "ended\n"
 
 
 @pytest.mark.parametrize("victim", [0, 1])

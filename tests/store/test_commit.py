@@ -1,42 +1,15 @@
 """The commit statement: what it writes, what it refuses as data, and whom a refusal hurts. Real Postgres."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
-from databases import Database
-from durable import Actor, acting, birth, emptied, event, item, migrated, new_uuid
+from commits import actor, head, versions
+from durable import Actor, birth, emptied, event, item, migrated, new_uuid
 from msgspec.structs import replace
 
 from domainflow.store import commit, streams
-from domainflow.store.port import (
-    BoxAnswer,
-    Committed,
-    Foreign,
-    Item,
-    Key,
-    KeyTaken,
-    OpenItem,
-    Stale,
-)
+from domainflow.store.port import BoxAnswer, Committed, Foreign, Item, Key, KeyTaken, OpenItem, Stale
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-STATES = ("ready", "claimed", "done", "parked", "dead")
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn) as acts:
-        yield acts
-
-
-def head(actor: Actor, stream: str) -> streams.Head | None:
-    return streams.head(actor.upkeep, stream)
-
-
-def versions(actor: Actor, stream: str) -> list[int]:
-    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
+__all__ = ["actor", "emptied", "migrated"]  # fixtures
 
 
 def key(text: str = "k1", command: bytes = b"c", answer: bytes = b"a") -> Key:

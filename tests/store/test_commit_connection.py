@@ -1,29 +1,15 @@
 """What an error of a commit means: send it again, find out, or give it up. Real Postgres."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, await_blocked, emptied, in_thread, item, migrated, row_lock
-from test_commit_races import LOCK_HEAD, lane_of
+from commits import LOCK_HEAD, actor, admin, lane_of
+from durable import SOON_S, Actor, await_blocked, emptied, in_thread, item, migrated, row_lock
 
 from domainflow.store import commit
 from domainflow.store.commit_connection import OutcomeUnknownError, TryAgainError
 from domainflow.store.port import Committed
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn) as acts:
-        yield acts
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
+__all__ = ["actor", "admin", "emptied", "migrated"]  # fixtures
 
 
 # --- what an error means

@@ -5,39 +5,23 @@ from functools import partial
 
 import psycopg
 import pytest
+from commits import LOCK_HEAD, actor, admin, lane_of, versions
 from databases import Database
 from durable import SOON_S, Actor, acting, await_blocked, birth, emptied, in_thread, item, migrated, new_uuid, row_lock
 
 from domainflow.store import campaigns, commands, commit, pool, streams
 from domainflow.store.commands import Boxed
-from domainflow.store.commit_connection import CommitConnection, PoisonError
+from domainflow.store.commit_connection import PoisonError
 from domainflow.store.port import BoxAnswer, Committed, Foreign, Item, Key, KeyTaken, Stale
 from domainflow.store.transaction import transaction
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-LOCK_HEAD = "select 1 from domainflow.head where stream = %s for update"
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn) as acts:
-        yield acts
+__all__ = ["actor", "admin", "emptied", "migrated"]  # fixtures
 
 
 @pytest.fixture
 def other(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
-
-
-@pytest.fixture
-def admin(emptied: Database) -> str:
-    return emptied.admin_dsn
-
-
-def versions(actor: Actor, stream: str) -> list[int]:
-    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
 
 
 # --- the barrier
@@ -154,12 +138,6 @@ def test_a_takeover_that_overtakes_a_commit_fences_it(actor: Actor, admin: str) 
 
 
 # --- two with one key
-
-
-def lane_of(actor: Actor) -> CommitConnection:
-    connection = CommitConnection(lambda: pool.connect(actor.dsn, "app"), actor.runtime, 1)
-    connection.reopen()
-    return connection
 
 
 def keyed(stream: str, answer: bytes) -> Item:

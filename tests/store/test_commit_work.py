@@ -1,42 +1,16 @@
 """What rides in a commit beside events: work items, snapshots, births of campaigns and their marks. Real Postgres."""
 
-from collections.abc import Iterator
-
 import pytest
-from databases import Database
-from durable import Actor, acting, birth, emptied, item, migrated, new_uuid
+from commits import actor, head, versions
+from durable import Actor, birth, emptied, item, migrated, new_uuid
 from msgspec.structs import replace
 
 from domainflow.store import commit, streams
-from domainflow.store.port import (
-    CampaignMark,
-    Committed,
-    Foreign,
-    Item,
-    Ledger,
-    OpenItem,
-    OutOfStep,
-    OverQuota,
-    Stale,
-)
+from domainflow.store.port import CampaignMark, Committed, Foreign, Item, Ledger, OpenItem, OutOfStep, OverQuota, Stale
 
-__all__ = ["emptied", "migrated"]  # fixtures
+__all__ = ["actor", "emptied", "migrated"]  # fixtures
 
 STATES = ("ready", "claimed", "done", "parked", "dead")
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn) as acts:
-        yield acts
-
-
-def head(actor: Actor, stream: str) -> streams.Head | None:
-    return streams.head(actor.upkeep, stream)
-
-
-def versions(actor: Actor, stream: str) -> list[int]:
-    return [recorded.version for recorded in streams.events(actor.upkeep, stream, after=0)]
 
 
 # --- the ledger

@@ -4,12 +4,13 @@ from typing import Final
 
 import pytest
 from copies import Copy
-from plants import PLANTS, Plant, running
+from plant import Plant, running
+from plants import PLANTS
 from stored import ALICE, DNS, HTTP, SEED, Hand
 
 from domainflow import Runtime, Settings
 from domainflow.actors.campaign.actor import RULES
-from domainflow.actors.campaign.messages import (
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignBegun,
     CampaignCreated,

@@ -3,13 +3,13 @@
 from typing import Final
 
 from domainflow.actors.campaign.core import decide
+from domainflow.actors.campaign.events import CampaignEvent
 from domainflow.actors.campaign.evolution import FOLD_VERSION, evolve
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     ArchiveCampaign,
     BeginCampaign,
     CampaignCommand,
-    CampaignEvent,
     CampaignMessage,
     CancelCampaign,
     ConfigurePhase,

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domainflow.actors.campaign.messages import (
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignArchived,
     CampaignBegun,

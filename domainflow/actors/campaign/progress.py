@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from domainflow.actors.campaign.messages import (
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignArchived,
     CampaignBegun,

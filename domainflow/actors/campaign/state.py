@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from domainflow.actors.campaign.messages import CampaignCreated, Counts
+from domainflow.actors.campaign.events import CampaignCreated, Counts
 from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Mode, Phase, PhaseStatus
 
 # A generated name costs a microsecond and a fetch milliseconds: batches of equal duration need unequal sizes.
