@@ -1,0 +1,1 @@
+drop index domainflow.head_unended;
