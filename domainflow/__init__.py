@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from domainflow.aio import AsyncRuntime
-    from domainflow.operations import CampaignHandle, Operations
+    from domainflow.handle import CampaignHandle
+    from domainflow.operations import Operations
     from domainflow.runtime import Runtime
     from domainflow.security.context import Principal
     from domainflow.security.input import load_spec
@@ -21,7 +22,7 @@ __version__: Final = "0.1.0"
 
 _HOMES: Final = {
     "AsyncRuntime": "domainflow.aio",
-    "CampaignHandle": "domainflow.operations",
+    "CampaignHandle": "domainflow.handle",
     "CampaignSpec": "domainflow.spec",
     "Change": "domainflow.views",
     "Operations": "domainflow.operations",

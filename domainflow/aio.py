@@ -12,14 +12,14 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from domainflow.actors.system import STOP_S
 from domainflow.errors import AskTimeout, Unavailable
-from domainflow.operations import CREATE_S, LOOK_AGAIN_S, CampaignHandle, Operations
+from domainflow.handle import LOOK_AGAIN_S, CampaignHandle
+from domainflow.operations import CREATE_S, Operations
 from domainflow.runtime import Runtime
 from domainflow.security.context import Principal
 from domainflow.settings import Settings
@@ -27,7 +27,6 @@ from domainflow.spec import CampaignSpec
 from domainflow.views import Change, View
 
 THREADS: Final = 8  # twice the connections that they compete for
-PAGE: Final = 500  # changes fetched at once
 CALLS: Final = "domainflow-aio"
 LIFE: Final = "domainflow-aio-life"
 
@@ -105,15 +104,16 @@ class AsyncCampaignHandle(_Awaited):
         """
         quiet_since_s = time.monotonic()
         while True:
-            page, ended = await self._caller.call(functools.partial(_page, self._handle, after))
-            for change in page:
+            deadline_s = None if timeout_s is None else quiet_since_s + timeout_s
+            seen = await self._caller.call(functools.partial(self._handle.reading.look, after, deadline_s))
+            for change in seen.changes:
                 yield change
                 after, quiet_since_s = change.version, time.monotonic()
-            if ended:
+            if seen.ended:
                 return
             if timeout_s is not None and time.monotonic() - quiet_since_s > timeout_s:
-                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s")
-            if not page:
+                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s; it is {seen.status}")
+            if not seen.changes:
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     async def wait(self, timeout_s: float = 600.0) -> View:
@@ -122,13 +122,12 @@ class AsyncCampaignHandle(_Awaited):
         Holds no thread between two looks.
         """
         deadline_s = time.monotonic() + timeout_s
-        while True:
-            try:
-                return await self._caller.call(functools.partial(self._handle.wait, timeout_s=0.0))
-            except AskTimeout as error:
-                if time.monotonic() > deadline_s:
-                    raise AskTimeout(f"campaign {self.id} has not come to rest within {timeout_s} s") from error
+        look = functools.partial(self._handle.reading.rest, deadline_s)
+        while (rest := await self._caller.call(look)).view is None:
+            if time.monotonic() > deadline_s:
+                raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
             await asyncio.sleep(LOOK_AGAIN_S)
+        return rest.view
 
 
 class AsyncOperations(_Awaited):
@@ -285,13 +284,3 @@ class Opening:
 def _close_opened(opening: "Future[Runtime]") -> None:
     if opening.exception() is None:
         opening.result().close()
-
-
-def _page(handle: CampaignHandle, after: int) -> tuple[list[Change], bool]:
-    """Return up to PAGE changes that are there already, and whether the campaign ended with them."""
-    page: list[Change] = []
-    try:
-        page.extend(islice(handle.watch(after, timeout_s=0.0), PAGE))
-    except AskTimeout:
-        return page, False
-    return page, len(page) < PAGE

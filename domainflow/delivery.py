@@ -14,17 +14,22 @@ from domainflow.actors.answers import error_of
 from domainflow.actors.campaign.actor import campaign_of
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
-from domainflow.errors import ActorStopped, AskTimeout, Fenced, Unavailable
+from domainflow.draining import drain
+from domainflow.errors import ActorStopped, AskTimeout, DomainFlowError, Fenced, StoreUnavailable, Unavailable
 from domainflow.ids import new_id
 from domainflow.security.context import Context
 from domainflow.store import commands, leases
 from domainflow.store.commands import Boxed
+from domainflow.store.postgres import UNDONE
 from domainflow.store.presence import notify
 from domainflow.tree import Parts
+from domainflow.vocabulary import CampaignStatus
 
 LOOK_AGAIN_S: Final = 0.02
 ALIVE_AGAIN_S: Final = 0.5
 LET_GO_S: Final = 5.0
+TAKE_BACK_S: Final = 2.0  # beyond the time-out: it is worth some time to know that nothing will be done
+IN_DOUBT: Final = "it is not known whether it was done: look, or ask again with the same key"
 
 
 class Delivery:
@@ -38,42 +43,61 @@ class Delivery:
     def deliver(self, command: msgspec.Struct, context: Context, *, timeout_s: float) -> Ack:
         """Return the owner's answer.
 
-        Raises what the owner refused it with; AskTimeout: not answered in time, and then it will not be done, unless
-        the message says that it is not known.
+        Raises what the owner refused it with. AskTimeout: not answered in time; StoreUnavailable: Postgres was lost, or
+        had no connection free in time. Of either it will not be done, unless the message says that it is not known.
         """
         # With a key even where the caller gave none: a command may be sent again to the next owner, and counts once.
-        context = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
+        keyed = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
         deadline_s = time.monotonic() + timeout_s
         self._in_doubt = False
         try:
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                answer = self._deliver_once(command, context, left_s)
+            while time.monotonic() < deadline_s:
+                answer = self._deliver_once(command, keyed, deadline_s)
                 if answer is not None:
-                    return answer
+                    return self._seen_through(answer, context, deadline_s)
+        except StoreUnavailable as error:
+            if not self._in_doubt:
+                raise
+            raise StoreUnavailable(f"the store was lost before {self._stream} answered; {IN_DOUBT}") from error
         finally:
             self._let_go()
-        doubt = "it is not known whether it was done: look, or ask again with the same key"
-        outcome = doubt if self._in_doubt else "nothing was done"
-        raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s} s; {outcome}")
+        outcome = IN_DOUBT if self._in_doubt else UNDONE
+        raise AskTimeout(f"no owner of {self._stream} answered within {timeout_s:.3g} s; {outcome}")
 
-    def _deliver_once(self, command: msgspec.Struct, context: Context, left_s: float) -> Ack | None:
-        """Try one owner; None: there is another one now."""
+    def _deliver_once(self, command: msgspec.Struct, context: Context, deadline_s: float) -> Ack | None:
+        """Try one owner; None: there is another one now, or time is up."""
         ref = self._parts.find_campaign(campaign_of(self._stream))
-        if ref is None and (owner := self._other_owner()):
-            return self._by_box(command, context, owner, left_s)
+        if ref is None and (owner := self._other_owner(deadline_s)):
+            return self._by_box(command, context, owner, deadline_s)
         try:
-            ref = ref or self._start(left_s)
-            answer = ref.ask(command, context, timeout_s=left_s)
-        except (Fenced, ActorStopped) as error:
-            # Who ended over a command may have sent its commit; under its key the next owner tells.
-            self._in_doubt = self._in_doubt or isinstance(error, ActorStopped)
+            ref = ref or self._start(deadline_s)
+        except (AskTimeout, Fenced, ActorStopped):  # nothing was sent to it
             time.sleep(LOOK_AGAIN_S)  # for the next owner's claim, or the next incarnation, to be there
+            return None
+        try:
+            answer = ref.ask(command, context, timeout_s=_left_s(deadline_s))
+        except (Fenced, ActorStopped, AskTimeout) as error:
+            # Who ended over a command may have sent its commit; under its key the next owner tells.
+            self._in_doubt = self._in_doubt or not isinstance(error, Fenced)
+            time.sleep(LOOK_AGAIN_S)
             return None
         assert isinstance(answer, Ack)  # noqa: S101 - campaigns answer commands with nothing else
         return answer
 
-    def _start(self, left_s: float) -> Ref[Any]:
-        return self._parts.start("campaigns", self._parts.campaign_spec(self._stream), left_s)
+    def _start(self, deadline_s: float) -> Ref[Any]:
+        return self._parts.start("campaigns", self._parts.campaign_spec(self._stream), _left_s(deadline_s))
+
+    def _seen_through(self, answer: Ack, context: Context, deadline_s: float) -> Ack:
+        """Return the answer, or to a pause that has taken hold since what is true then.
+
+        A key's answer stays the first one: whoever asks again must hear the same.
+        """
+        if answer.status != CampaignStatus.PAUSING or self._parts.campaigns:
+            return answer
+        with contextlib.suppress(DomainFlowError):  # the pause stands; another attempt comes with the next
+            drained = drain(self._parts, self._stream, context, deadline_s=deadline_s)
+            return answer if drained is None or context.idempotency_key else drained
+        return answer
 
     def _let_go(self) -> None:
         """Keep no campaign that this runtime would not execute: as long as it held it, nobody else would."""
@@ -81,22 +105,28 @@ class Delivery:
             with contextlib.suppress(Unavailable):  # the command's answer stands; another attempt comes with the next
                 self._parts.let_go(self._stream, LET_GO_S)
 
-    def _other_owner(self) -> str | None:
-        with self._parts.store.upkeep() as connection:
+    def _other_owner(self, deadline_s: float) -> str | None:
+        with self._parts.store.upkeep(timeout_s=_left_s(deadline_s)) as connection:
             owner = leases.owner(connection, self._stream)
         return owner[0] if owner and owner[2] and owner[0] != self._parts.runtime else None
 
     # --- by the command box
 
-    def _by_box(self, command: msgspec.Struct, context: Context, owner: str, left_s: float) -> Ack | None:
+    def _by_box(self, command: msgspec.Struct, context: Context, owner: str, deadline_s: float) -> Ack | None:
         id_ = str(uuid.UUID(new_id()))
         tenant = context.principal.tenant
         boxed = Boxed(id_, self._stream, tenant, encode(command), encode(context), expired=False)
-        with self._parts.store.tenants(tenant) as connection:
+        in_doubt, left_s = self._in_doubt, _left_s(deadline_s)
+        with self._parts.store.tenants(tenant, timeout_s=left_s) as connection:
             commands.put(connection, boxed, deadline_s=left_s)
-        with self._parts.store.upkeep() as connection:
+            self._in_doubt = True  # from here on, until it is answered or taken back
+        with (
+            contextlib.suppress(StoreUnavailable),  # it is only a hint
+            self._parts.store.upkeep(timeout_s=_left_s(deadline_s)) as connection,
+        ):
             notify(connection, "command_box")
-        body = self._await(id_, tenant, owner, left_s)
+        body = self._await(boxed, owner, deadline_s)
+        self._in_doubt = in_doubt
         if body is None:
             return None
         answer = decode_answer(body)
@@ -104,29 +134,29 @@ class Delivery:
             return answer
         raise error_of(answer)
 
-    def _await(self, id_: str, tenant: str, owner: str, left_s: float) -> bytes | None:
-        """Wait for the answer; None: the owner is gone and the command is taken back."""
-        deadline_s, alive_at_s = time.monotonic() + left_s, time.monotonic()
-        while True:
-            with self._parts.store.tenants(tenant) as connection:
-                body = commands.answer(connection, id_)
+    def _await(self, boxed: Boxed, owner: str, deadline_s: float) -> bytes | None:
+        """Wait for the answer; None: time is up or the owner is gone, and the command is taken back."""
+        alive_at_s = time.monotonic()
+        while (left_s := _left_s(deadline_s)) > 0:
+            with self._parts.store.tenants(boxed.tenant, timeout_s=left_s) as connection:
+                body = commands.answer(connection, boxed.id)
             if body is not None:
                 return body
-            now_s = time.monotonic()
-            if now_s > deadline_s:
-                return self._give_up(id_, tenant, AskTimeout(f"the owner of {self._stream} did not answer in time"))
-            if now_s - alive_at_s > ALIVE_AGAIN_S:
-                alive_at_s = now_s
-                if self._other_owner() != owner:
-                    return self._give_up(id_, tenant, None)
+            if time.monotonic() - alive_at_s > ALIVE_AGAIN_S:
+                alive_at_s = time.monotonic()
+                if self._other_owner(deadline_s) != owner:
+                    break
             time.sleep(LOOK_AGAIN_S)
+        return self._take_back(boxed)
 
-    def _give_up(self, id_: str, tenant: str, error: Unavailable | None) -> bytes | None:
-        """Take the command back, unless it was answered this very moment."""
+    def _take_back(self, boxed: Boxed) -> bytes | None:
+        """Take the command back, unless it was answered this very moment; None: it is taken back."""
         refusal = Refusal("unavailable", "taken back by its sender; nothing was done")
-        with self._parts.store.tenants(tenant) as connection:
-            if not commands.withdraw(connection, id_, encode(refusal)):
-                return commands.answer(connection, id_)
-        if error is not None:
-            raise error
-        return None
+        with self._parts.store.tenants(boxed.tenant, timeout_s=TAKE_BACK_S) as connection:
+            if commands.withdraw(connection, boxed.id, encode(refusal)):
+                return None
+            return commands.answer(connection, boxed.id)
+
+
+def _left_s(deadline_s: float) -> float:
+    return max(deadline_s - time.monotonic(), 0.0)

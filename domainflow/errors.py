@@ -125,6 +125,13 @@ class AskCycle(DomainFlowError):
     code = "ask_cycle"
 
 
+class StoreRefused(DomainFlowError):
+    """Postgres refused a statement for what it says: a defect of this package, or of the database. Report it."""
+
+    code = "store_refused"
+    exit_code = 70
+
+
 class Corrupt(DomainFlowError):
     """Stored data contradicts itself: stop, and run `domainflow verify`."""
 

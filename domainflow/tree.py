@@ -99,7 +99,7 @@ class Parts:
         if supervisor is not None:
             stop, context = StopChild(campaign.campaign_of(stream)), Context(principal=system(""), correlation_id="")
             supervisor.ask(stop, context, timeout_s=timeout_s)
-        with self.store.upkeep() as connection:
+        with self.store.upkeep(timeout_s=timeout_s) as connection:
             leases.release_stream(connection, self.runtime, stream)
 
     def note_denied(self, principal: Principal, permission: str, rule: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from domainflow.actors.campaign.actor import RULES
-from domainflow.actors.campaign.messages import BatchesAccounted, CampaignEvent
+from domainflow.actors.campaign.events import BatchesAccounted, CampaignEvent
 from domainflow.actors.campaign.state import Campaign, PhaseState
 from domainflow.store.campaigns import Summary
 from domainflow.store.port import Recorded

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from domainflow.actors.campaign.messages import CampaignCreated
+from domainflow.actors.campaign.events import CampaignCreated
 from domainflow.actors.pattern.messages import ReserveOffsets
 from domainflow.spec import DnsPersona, HttpPersona, Pattern, ScoringProfile, Source
 from domainflow.vocabulary import Mode, PatternType

@@ -4,7 +4,7 @@ No actor and no I/O: the shell and the command box's sender share it.
 """
 
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from msgspec import Struct
 
@@ -46,6 +46,7 @@ class Asked:
 
     envelope: Envelope
     audit: AuditContext
+    wish: Struct  # of the message, what its sender asked for
 
     def settle(self, answer: Ack | DomainFlowError) -> None:
         """Give the answer; to a tell there is none to give."""
@@ -53,7 +54,7 @@ class Asked:
 
     def hash(self, stream: str) -> bytes:
         """Return what tells it from another command under its key."""
-        return hash_command(stream, cast("Struct", self.envelope.message))
+        return hash_command(stream, self.wish)
 
 
 def to_note(what: str, asked: Asked, answer: Ack | DomainFlowError, *, stream: str, about: Owned | None) -> AuditNote:

@@ -58,6 +58,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
     owner: Callable[[StateT], str | None] = lambda _: None
     births: Callable[[CommandT, tuple[EventT, ...], "Occasion"], tuple[Birth, ...]] = lambda *_: ()
     passive: Callable[[StateT], bool] = lambda _: False  # whether an idle actor may end; the next command starts it
+    asked: Callable[[CommandT], Struct] = lambda command: command  # without what its runtime has added
     campaign: Callable[[str], str | None] = lambda _: None  # stream -> uuid of the campaign whose work it commands
 
     def decode_event(self, recorded: Recorded) -> EventT:

@@ -115,7 +115,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         tenant = self._stream.tenant or principal.tenant
         permission = self._rules.permission(message)
         decision = gate.check(principal, permission, tenant=tenant, owner=self._rules.owner(self._state))
-        asked = Asked(envelope, AuditContext.of(envelope.context, message, decision.rule))
+        asked = Asked(envelope, AuditContext.of(envelope.context, message, decision.rule), self._rules.asked(message))
         if not decision.allowed:
             denial = Denied(f"{principal.id} may not {asked.audit.command}: {decision.rule}")
             return self._note("denied", asked, denial)

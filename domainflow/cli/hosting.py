@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from domainflow.actors.campaign.messages import CampaignCreated
+from domainflow.actors.campaign.events import CampaignCreated
 from domainflow.actors.rules import Ack
 from domainflow.cli.export import checked_target, write_file
 from domainflow.cli.follow import Follower

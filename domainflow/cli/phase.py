@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from domainflow.actors.campaign.messages import PhaseConfig
+from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.cli.hosting import carry_out, tell
 from domainflow.cli.options import ELSEWHERE, CampaignId, Global, Here
 from domainflow.cli.session import aimed_at_lab

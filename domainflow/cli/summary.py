@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from domainflow.actors.campaign.messages import PhaseCompleted, PhaseStarted
+from domainflow.actors.campaign.events import PhaseCompleted, PhaseStarted
 from domainflow.views import Change, PhaseView, View
 from domainflow.vocabulary import PHASES, CampaignStatus, Phase, PhaseStatus, Rejection
 

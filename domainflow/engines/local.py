@@ -51,8 +51,9 @@ class LocalEngine:
         self._on_lost = on_lost
         self._on_free = on_free
         self._early = early or []
-        self._lock = threading.Lock()  # guards _workers and what each of them runs
+        self._lock = threading.Lock()  # guards _workers, what each of them runs and _waiting
         self._workers: list[WorkerProcess] = []
+        self._waiting: BatchSpec | None = None  # to run alone: until then the emptiest worker takes no other batch
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
@@ -65,9 +66,12 @@ class LocalEngine:
     def start(self) -> None:
         self._thread.start()
 
-    def free(self) -> int:
+    def free(self, *, alone: bool = False) -> int:
         with self._lock:
-            return sum(worker.free(self._batches_per_worker) for worker in self._workers)
+            if not alone:
+                return sum(worker.free(self._batches_per_worker) for worker in self._open())
+            ready = self._ready()
+            return sum(not worker.running for worker in ready) or int(bool(ready) and self._waiting is None)
 
     def pids(self) -> tuple[int, ...]:
         """The workers that are ready for batches."""
@@ -76,24 +80,53 @@ class LocalEngine:
 
     def submit(self, spec: BatchSpec, *, alone: bool = False) -> bool:
         with self._lock:
-            if (worker := self._choose(alone=alone)) is None:
+            if not (self._wait_for_a_worker(spec) if alone else self._give_beside_others(spec)):
                 return False
-            share = msgspec.structs.replace(spec, rate_share=1 / self._wanted)
-            worker.running[spec.item, spec.fence] = None
-            worker.alone = alone
-            worker.post(Run(share))
         self._wake()
         return True
 
-    def _choose(self, *, alone: bool) -> WorkerProcess | None:
-        """The worker with the most room; for a batch that runs alone, one without any other."""
-        open_ones = [worker for worker in self._workers if worker.free(self._batches_per_worker)]
-        if alone:
-            open_ones = [worker for worker in open_ones if not worker.running]
-        return min(open_ones, key=lambda worker: len(worker.running), default=None)
+    def _wait_for_a_worker(self, spec: BatchSpec) -> bool:
+        if self._waiting is not None or not self._ready():
+            return False
+        self._waiting = spec
+        self._serve_who_waits()
+        return True
+
+    def _give_beside_others(self, spec: BatchSpec) -> bool:
+        roomy = [worker for worker in self._open() if worker.free(self._batches_per_worker)]
+        if not roomy:
+            return False
+        self._give(min(roomy, key=_load), spec)
+        return True
+
+    def _ready(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.ready]
+
+    def _open(self) -> list[WorkerProcess]:
+        """The workers for batches that need none to themselves.
+
+        One worker at most is kept from them: who waits while another batch runs alone has its worker after it.
+        """
+        ready = self._ready()
+        if self._waiting is None or any(worker.alone for worker in ready):
+            return ready
+        return sorted(ready, key=_load)[1:]
+
+    def _serve_who_waits(self) -> None:
+        idle = next((worker for worker in self._ready() if not worker.running), None)
+        if self._waiting is not None and idle is not None:
+            idle.alone = True
+            self._give(idle, self._waiting)
+            self._waiting = None
+
+    def _give(self, worker: WorkerProcess, spec: BatchSpec) -> None:
+        worker.running[spec.item, spec.fence] = None
+        worker.post(Run(msgspec.structs.replace(spec, rate_share=1 / self._wanted)))
 
     def cancel(self, item: int) -> None:
         with self._lock:
+            if self._waiting is not None and self._waiting.item == item:
+                self._waiting = None
             for worker in self._workers:
                 for running, fence in worker.running:
                     if running == item:
@@ -174,6 +207,7 @@ class LocalEngine:
             case Ready():
                 with self._lock:
                     worker.ready = True
+                    self._serve_who_waits()
                 self._tell(self._on_free)
             case Done(result):
                 self._release(worker, result.item, result.fence)
@@ -191,6 +225,7 @@ class LocalEngine:
         with self._lock:
             worker.running.pop((item, fence), None)
             worker.alone = worker.alone and bool(worker.running)
+            self._serve_who_waits()
 
     def _lose(self, worker: WorkerProcess) -> None:
         with self._lock:
@@ -214,3 +249,7 @@ class LocalEngine:
     def _put_off_starts(self, *, quick: bool) -> None:
         self._quick_deaths = self._quick_deaths + 1 if quick else 0
         self._start_at = time.monotonic() + restart_delay_s(self._quick_deaths)
+
+
+def _load(worker: WorkerProcess) -> int:
+    return len(worker.running)

@@ -24,16 +24,23 @@ class Engine(Protocol):
         """Start the workers. They take batches once they have reported for work (`free` grows)."""
         ...
 
-    def free(self) -> int:
-        """Batches that could be handed out now."""
+    def free(self, *, alone: bool = False) -> int:
+        """Batches that could be handed out now; with `alone`, how many of those that run alone."""
         ...
 
     def submit(self, spec: BatchSpec, *, alone: bool = False) -> bool:
-        """Hand out a batch; False if there is no slot, and then nothing happened."""
+        """Hand out a batch; False if there is no slot, and then nothing happened.
+
+        One that is to run `alone` has a worker to itself. If none is idle it waits for one, which takes no other batch
+        meanwhile; only one batch may wait. No worker's death is a loss of a batch that waits.
+        """
         ...
 
     def cancel(self, item: int) -> None:
-        """End a batch without a result. A result that was already on its way may still arrive."""
+        """End a batch without a result; one that only waits is gone at once.
+
+        A result that was already on its way may still arrive.
+        """
         ...
 
     def stop(self, timeout_s: float) -> None:

@@ -7,143 +7,18 @@ each place.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, LiteralString
+from typing import Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int2, Int8
 
 from domainflow.store import campaigns, work_items
+from domainflow.store.commit_sql import COMMIT, FIND_EVENT, LOCK_HEADS, RAISE_GENERATION
 from domainflow.store.port import Committed, Foreign, Item, KeyTaken, Ledger, Outcome, OutOfStep, OverQuota, Stale
 from domainflow.store.transaction import transaction
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-COMMIT: Final[LiteralString] = """
-with barrier as materialized (
-  -- Whoever resolves a lost connection raises the generation: that waits for this lock, and bars what comes after it.
-  select 1 from domainflow.lane
-   where runtime = %(runtime)s::uuid and lane = %(lane)s::smallint and generation = %(generation)s::bigint
-     for share
-), item as materialized (
-  select * from unnest(%(stream)b::text[], %(tenant)b::text[], %(expected)b::bigint[], %(previous)b::bytea[],
-                       %(version)b::bigint[], %(hash)b::bytea[], %(epoch)b::bigint[], %(status)b::text[],
-                       %(fold_version)b::smallint[], %(snapshot)b::bytea[], %(campaign)b::text[], %(ledger)b::text[],
-                       %(principal)b::text[], %(key)b::text[], %(command_hash)b::bytea[], %(key_answer)b::bytea[],
-                       %(box)b::text[], %(box_answer)b::bytea[],
-                       %(about)b::text[], %(about_epoch)b::bigint[])
-    with ordinality as i(stream, tenant, expected, previous, version, hash, epoch, status, fold_version, snapshot,
-                         campaign, ledger, principal, key, command_hash, key_answer, box, box_answer,
-                         about, about_epoch, ord)
-   where exists (select 1 from barrier)
-), locked as materialized (
-  -- In stream order, so that two lanes or runtimes can never deadlock.
-  select h.stream, h.version, h.hash, h.epoch, h.tenant from domainflow.head h
-   where h.stream = any (%(stream)b::text[]) and exists (select 1 from barrier)
-   order by h.stream for no key update
-), settled_work as materialized (
-  -- Locked here, deleted below: only the owner deletes them, and the owner is whoever wins the update of the head.
-  select w.id from domainflow.work_item w
-   where w.id = any (%(a_id)b::bigint[]) and w.state = 2 and (select count(*) from locked) >= 0 for update
-), short as (
-  select a.item as ord from unnest(%(a_item)b::bigint[], %(a_id)b::bigint[]) as a(item, id)
-    left join settled_work s on s.id = a.id where s.id is null
-), boxed as materialized (
-  -- Locked, so that who takes his command back either comes before this, and is seen here, or finds it answered.
-  select c.id, c.answer from domainflow.command c
-   where c.id = any (%(box)b::uuid[]) and (select count(*) from locked) >= 0 for update
-), taken as materialized (
-  select i.ord, k.command_hash, k.answer from item i
-    join domainflow.idempotency k on k.tenant = i.tenant and k.principal = i.principal and k.key = i.key
-  union all
-  select i.ord, ''::bytea, c.answer from item i
-    join boxed c on c.id = i.box::uuid where c.answer is not null
-), usurped as materialized (
-  -- What is said of an owned stream is only true under its owner's epoch.
-  select i.ord from item i where i.about is not null
-     and not exists (select 1 from domainflow.head h where h.stream = i.about and h.epoch = i.about_epoch)
-), fit as materialized (
-  select i.* from item i
-   where i.ord not in (select ord from short) and i.ord not in (select ord from taken)
-     and i.ord not in (select ord from usurped)
-), moved as (
-  update domainflow.head h set version = i.version, hash = i.hash, status = i.status
-    from fit i join locked l using (stream)
-   where h.stream = i.stream and i.expected > 0
-     and h.version = i.expected and h.hash = i.previous and h.tenant = i.tenant and h.epoch is not distinct from i.epoch
-  returning h.stream
-), born as (
-  insert into domainflow.head (stream, tenant, version, hash, epoch, status)
-  select stream, tenant, version, hash, epoch, status from fit where expected = 0 order by stream
-  on conflict do nothing
-  returning stream
-), done as materialized (
-  -- Everything below hangs off what was really written, never off what was read: `locked` may show a row that
-  -- was committed while it waited, and the update does not see that one. Not joins: the planner expects few items,
-  -- and would compare each with each.
-  select i.* from fit i
-   where i.stream in (select stream from moved) or i.stream in (select stream from born)
-), recorded as (
-  insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)
-  select d.stream, e.version, d.tenant, e.recorded_at, e.type, e.type_version, e.context, e.body, e.hash
-    from unnest(%(e_item)b::bigint[], %(e_version)b::bigint[], %(e_recorded_at)b::timestamptz[], %(e_type)b::text[],
-                %(e_type_version)b::smallint[], %(e_context)b::bytea[], %(e_body)b::bytea[], %(e_hash)b::bytea[])
-      as e(item, version, recorded_at, type, type_version, context, body, hash)
-    join done d on d.ord = e.item
-   order by d.stream, e.version
-), pictured as (
-  insert into domainflow.snapshot as s (stream, tenant, version, fold_version, state)
-  select stream, tenant, version, fold_version, snapshot from done where snapshot is not null
-  on conflict (stream) do update
-     set version = excluded.version, fold_version = excluded.fold_version, state = excluded.state
-), keyed as (
-  -- Not `on conflict`: two that race for one key must not both move their heads. The loser's statement raises.
-  insert into domainflow.idempotency (tenant, principal, key, command_hash, answer)
-  select tenant, principal, key, command_hash, key_answer from done where key is not null
-), answered as (
-  update domainflow.command c set answer = d.box_answer, answered_at = clock_timestamp()
-    from done d where d.box is not null and c.id = d.box::uuid
-), accounted as (
-  delete from domainflow.work_item w
-   using unnest(%(a_item)b::bigint[], %(a_id)b::bigint[]) as a(item, id) join done d on d.ord = a.item
-   where w.id = a.id
-), shifted as (
-  update domainflow.work_item w
-     set state = case d.ledger when 'park' then 3 else 0 end,
-         failures = case d.ledger when 'revive' then 0 else w.failures end,
-         losses = case d.ledger when 'revive' then 0 else w.losses end,
-         lost_alone = case d.ledger when 'revive' then 0 else w.lost_alone end,
-         run_at = clock_timestamp()
-    from done d
-   where d.ledger is not null and w.campaign = d.campaign::uuid
-     and case d.ledger when 'park' then w.state = 0 when 'unpark' then w.state = 3
-                       when 'revive' then w.state in (3, 4) end
-), opened as (
-  insert into domainflow.work_item (campaign, tenant, phase, run, batch, start, stop, state)
-  select d.campaign::uuid, d.tenant, o.phase, o.run, o.batch, o.start, o.stop, o.state
-    from unnest(%(o_item)b::bigint[], %(o_phase)b::smallint[], %(o_run)b::smallint[], %(o_batch)b::int[],
-                %(o_start)b::bigint[], %(o_stop)b::bigint[], %(o_state)b::smallint[])
-      as o(item, phase, run, batch, start, stop, state)
-    join done d on d.ord = o.item
-   order by o.item, o.batch
-)
-select exists (select 1 from barrier), d.ord is not null, l.version, l.hash, l.epoch, t.command_hash, t.answer,
-       i.ord in (select ord from short), i.ord in (select ord from usurped)
-  from unnest(%(stream)b::text[]) with ordinality as i(stream, ord)
-  left join done d on d.ord = i.ord
-  left join locked l on l.stream = i.stream
-  left join lateral (select command_hash, answer from taken where taken.ord = i.ord limit 1) t on true
- order by i.ord
-"""
-LOCK_HEADS: Final[LiteralString] = (
-    "select 1 from domainflow.head where stream = any(%s) order by stream for no key update"
-)
-RAISE_GENERATION: Final[LiteralString] = """
-insert into domainflow.lane (runtime, lane, generation) values (%s, %s, 1)
-on conflict (runtime, lane) do update set generation = domainflow.lane.generation + 1
-returning generation
-"""
-FIND_EVENT: Final[LiteralString] = "select hash from domainflow.event where stream = %s and version = %s"
 
 
 class Lane:

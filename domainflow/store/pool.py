@@ -24,6 +24,7 @@ ROLES: Final[dict[str, LiteralString]] = {
 KEEPALIVES: Final = (
     "connect_timeout=10 keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000"
 )
+CONNECTION_S: Final = 30.0  # how long a call waits for a connection that has no time-out of its own, and at most
 AGAIN_S: Final = 0.2
 
 
@@ -43,6 +44,9 @@ def connect(dsn: str, role: str) -> Connection[TupleRow]:
         raise StoreUnavailable(_advice(error)) from error
     try:
         take_role(connection, role)
+    except psycopg.Error as error:
+        connection.close()
+        raise StoreUnavailable(_advice(error)) from error
     except BaseException:
         connection.close()
         raise
@@ -61,9 +65,9 @@ def plain(dsn: str) -> Iterator[Connection[TupleRow]]:
 
 
 def _advice(error: psycopg.Error) -> str:
-    return (
-        f"cannot connect to Postgres: {str(error).strip()}; check DOMAINFLOW_DSN, or unset it for the embedded server"
-    )
+    # Of a DSN that cannot be read libpq shows a piece, which may be the password.
+    why = "the DSN cannot be read" if isinstance(error, psycopg.ProgrammingError) else str(error).strip()
+    return f"cannot connect to Postgres: {why}; check DOMAINFLOW_DSN, or unset it for the embedded server"
 
 
 def take_role(connection: Connection[TupleRow], role: str) -> None:
@@ -94,7 +98,7 @@ def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool
     pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
         min_size=1,
         max_size=size,
-        timeout=30.0,
+        timeout=CONNECTION_S,
         max_waiting=1000,
         kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
         connection_class=_tenacious(dsn, given_up=lambda: pool.closed),

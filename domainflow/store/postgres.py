@@ -1,22 +1,29 @@
 """The store as the runtime holds it: two pools, and what they are used for in one transaction each.
 
-Waits for Postgres: only for threads that may. Whatever goes wrong with the connection is StoreUnavailable.
+Waits for Postgres: only for threads that may. Whatever goes wrong is an error of ours: StoreUnavailable where another
+try may help; StoreRefused, SchemaMismatch or Corrupt where none will.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import psycopg
 from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from domainflow.errors import StoreUnavailable
+from domainflow.errors import StoreRefused, StoreUnavailable
 from domainflow.store import leases, pool, sources, streams, work_items
+from domainflow.store.pool import CONNECTION_S
 from domainflow.store.port import HeldElsewhere, Loaded
+from domainflow.store.sqlstates import meaning
 from domainflow.store.transaction import transaction
+
+UNDONE: Final = "nothing was done"
+UNKNOWN: Final = "it is not known whether it was done"
 
 
 class Postgres:
@@ -47,19 +54,15 @@ class Postgres:
         self._upkeep.close()
 
     @contextmanager
-    def tenants(self, *tenants: str) -> Iterator[Connection[TupleRow]]:
-        """Open a transaction that sees these tenants."""
-        with _translated(), self._data.connection() as connection, transaction(connection, tenants=tenants):
+    def tenants(self, *tenants: str, timeout_s: float = CONNECTION_S) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction that sees these tenants; a connection is waited for at most `timeout_s`."""
+        with _opened(self._data, timeout_s, tenants=tenants) as connection:
             yield connection
 
     @contextmanager
-    def upkeep(self, *, one_instant: bool = False) -> Iterator[Connection[TupleRow]]:
-        """Open a transaction that sees every tenant, for what the runtime does by itself."""
-        with (
-            _translated(),
-            self._upkeep.connection() as connection,
-            transaction(connection, one_instant=one_instant),
-        ):
+    def upkeep(self, *, one_instant: bool = False, timeout_s: float = CONNECTION_S) -> Iterator[Connection[TupleRow]]:
+        """Open a transaction that sees every tenant, for what the runtime does by itself; waits as `tenants` does."""
+        with _opened(self._upkeep, timeout_s, one_instant=one_instant) as connection:
             yield connection
 
     def connect_lane(self) -> Connection[TupleRow]:
@@ -100,10 +103,16 @@ class Postgres:
 
     # --- work
 
-    def store_results(self, results: Sequence[work_items.Result], tenants: Sequence[str]) -> list[bool]:
-        """Store results under their fences in one transaction; say which were still wanted."""
-        with self.tenants(*sorted(set(tenants))) as connection:
-            return [work_items.complete(connection, result) for result in results]
+    def store_results(
+        self, results: Sequence[work_items.Result], tenants: Sequence[str]
+    ) -> list[bool | work_items.Unstorable]:
+        """Store results under their fences in one transaction; say which were still wanted, which cannot be stored."""
+        try:
+            with self.tenants(*sorted(set(tenants))) as connection:
+                return [work_items.complete(connection, result) for result in results]
+        except StoreRefused:  # one of them
+            with self.tenants(*sorted(set(tenants))) as connection:
+                return work_items.complete_each(connection, results)
 
     def source_file(self, tenant: str, sha256: str, folder: Path) -> Path:
         """Return a file with the canonical bytes of a source, fetched once a host."""
@@ -112,8 +121,26 @@ class Postgres:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _opened(
+    source: ConnectionPool[Connection[TupleRow]],
+    timeout_s: float,
+    *,
+    tenants: Sequence[str] = (),
+    one_instant: bool = False,
+) -> Iterator[Connection[TupleRow]]:
+    """Open a transaction on a connection of a pool. Raises errors of ours alone, which say what is true then."""
+    wait_s = min(timeout_s, CONNECTION_S)
+    connection, committing = None, False
     try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests) as error:
-        raise StoreUnavailable(f"Postgres cannot be used just now: {str(error).strip()}") from error
+        with source.connection(wait_s) as connection, transaction(connection, tenants=tenants, one_instant=one_instant):
+            yield connection
+            committing = True
+    except PoolTimeout as error:
+        raise StoreUnavailable(f"no connection to Postgres within {max(wait_s, 0.0):.3g} s; {UNDONE}") from error
+    except TooManyRequests as error:
+        raise StoreUnavailable(f"too many calls wait for a connection to Postgres; {UNDONE}") from error
+    except PoolClosed as error:
+        raise StoreUnavailable(f"this runtime is closed; {UNDONE}") from error
+    except psycopg.Error as error:
+        lost = connection is not None and (connection.closed or connection.broken)
+        raise meaning(error, lost=lost, outcome=UNKNOWN if lost and committing else UNDONE) from error

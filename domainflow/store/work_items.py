@@ -4,23 +4,33 @@ States: ready -> claimed -> done -> deleted; parked; dead. `failures` counts wha
 of its worker; a lost host counts as neither.
 """
 
+from collections.abc import Sequence
 from typing import Final, LiteralString
 
 import msgspec
 from msgspec import Struct
-from psycopg import Connection
+from psycopg import Connection, DatabaseError
 from psycopg.rows import TupleRow
 
+from domainflow.errors import StoreRefused
+from domainflow.store.sqlstates import meaning
+
+# After so many losses an item is suspected: it runs alone, so that it takes no other with it and can be told apart.
+SUSPECT_AFTER: Final = 3
 # An item that was its worker's only one each time has killed it: it is poison.
 MOST_LOST_ALONE: Final = 3
 
 CLAIM: Final[LiteralString] = """
 with picked as materialized (
-  select w.id from domainflow.work_item w
-    join domainflow.head h on h.stream = 'campaign/' || w.campaign and h.status = 'running'
-   where w.state = 0 and w.run_at <= clock_timestamp()
-     and exists (select 1 from domainflow.live_runtime where id = %(runtime)s::uuid)
-   order by w.run_at, w.id limit %(limit)s for update of w skip locked
+  select ready.id
+    from (values (true, %(suspects)s::bigint), (false, %(limit)s::bigint)) as wanted(suspects, most)
+   cross join lateral (
+     select w.id from domainflow.work_item w
+       join domainflow.head h on h.stream = 'campaign/' || w.campaign and h.status = 'running'
+      where w.state = 0 and w.run_at <= clock_timestamp() and (w.losses >= %(suspect_after)s) = wanted.suspects
+        and exists (select 1 from domainflow.live_runtime where id = %(runtime)s::uuid)
+      order by w.run_at, w.id limit wanted.most for update of w skip locked
+   ) ready
 )
 update domainflow.work_item w set state = 1, fence = w.fence + 1, runtime = %(runtime)s::uuid
   from picked where w.id = picked.id
@@ -54,6 +64,11 @@ update domainflow.work_item
        reason = case when lost_alone + %(alone)s::int >= %(most)s then 'poison: its worker died each time'
                      else reason end
  where id = %(item)s and fence = %(fence)s and state = 1
+"""
+UNWANTED: Final[LiteralString] = """
+select held.item from unnest(%(items)s::bigint[], %(fences)s::bigint[]) as held(item, fence)
+ where not exists (select 1 from domainflow.work_item w
+                    where w.id = held.item and w.fence = held.fence and w.state = 1)
 """
 GIVE_BACK: Final[LiteralString] = """
 update domainflow.work_item set state = 0, fence = fence + 1, runtime = null
@@ -121,6 +136,11 @@ class Claim(Struct, frozen=True):
     failures: int
     losses: int
 
+    @property
+    def suspected(self) -> bool:
+        """Whether it must run alone."""
+        return self.losses >= SUSPECT_AFTER
+
 
 class Result(Struct, frozen=True, kw_only=True):
     """What a batch found, as it is stored."""
@@ -130,6 +150,12 @@ class Result(Struct, frozen=True, kw_only=True):
     counts: tuple[tuple[str, int], ...]
     outcomes: bytes
     hits: tuple[tuple[int, bytes], ...]
+
+
+class Unstorable(Struct, frozen=True):
+    """What became of a result that Postgres does not take as it is; nothing of it was written."""
+
+    kind: str  # the error's class: its text may hold values
 
 
 class Done(Struct, frozen=True):
@@ -155,10 +181,21 @@ class LedgerCounts(Struct, frozen=True):
 NO_ITEMS: Final = LedgerCounts(0, 0, 0, 0, "")
 
 
-def claim(connection: Connection[TupleRow], runtime: str, limit: int) -> list[Claim]:
-    """Claim up to `limit` ready items of running campaigns, oldest first; none if `runtime` is not alive."""
-    rows = connection.execute(CLAIM, {"runtime": runtime, "limit": limit}).fetchall()
-    return [Claim(*row) for row in rows]
+def claim(connection: Connection[TupleRow], runtime: str, limit: int, *, suspects: int = 0) -> list[Claim]:
+    """Claim the oldest ready items of running campaigns; none if `runtime` is not alive.
+
+    At most `suspects` that must run alone, which come first, and `limit` others.
+    """
+    values = {"runtime": runtime, "limit": limit, "suspects": suspects, "suspect_after": SUSPECT_AFTER}
+    claims = [Claim(*row) for row in connection.execute(CLAIM, values).fetchall()]
+    return sorted(claims, key=lambda claimed: not claimed.suspected)
+
+
+def unwanted(connection: Connection[TupleRow], held: Sequence[Claim]) -> list[int]:
+    """Return the items of those claims that hold no longer: dropped, rescued, claimed again, or done."""
+    items, fences = [claimed.id for claimed in held], [claimed.fence for claimed in held]
+    rows = connection.execute(UNWANTED, {"items": items, "fences": fences}).fetchall()
+    return [int(row[0]) for row in rows]
 
 
 def complete(connection: Connection[TupleRow], result: Result) -> bool:
@@ -175,6 +212,21 @@ def complete(connection: Connection[TupleRow], result: Result) -> bool:
         connection.execute(INSERT_HITS, {**where, "positions": list(positions), "bodies": list(bodies)})
     connection.execute(FINISH, (result.item,))
     return True
+
+
+def complete_each(connection: Connection[TupleRow], results: Sequence[Result]) -> list[bool | Unstorable]:
+    """Complete one by one, in a transaction of all their tenants: one that cannot be stored takes no other with it."""
+    return [_complete_apart(connection, result) for result in results]
+
+
+def _complete_apart(connection: Connection[TupleRow], result: Result) -> bool | Unstorable:
+    try:
+        with connection.transaction():  # a savepoint
+            return complete(connection, result)
+    except DatabaseError as error:
+        if isinstance(meaning(error, lost=connection.closed, outcome=""), StoreRefused):
+            return Unstorable(type(error).__name__)
+        raise  # of the connection, of others or of the database: no fault of the result's
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domainflow.actors.campaign import actor as campaign
-from domainflow.actors.campaign.messages import CampaignCreated
+from domainflow.actors.campaign.events import CampaignCreated
 from domainflow.actors.pattern.actor import RULES, source_stream
 from domainflow.actors.pattern.core import Pattern, is_exclusive
 from domainflow.actors.pattern.messages import OffsetsReserved, PatternEvent, SourceOpened

@@ -6,14 +6,14 @@ Pure. Memory is a run's window of batches accounted out of order, however many b
 from collections import Counter
 from collections.abc import Iterator
 
-from domainflow.actors.campaign.evolution import TRANSITIONS
-from domainflow.actors.campaign.messages import (
+from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignCreated,
     CampaignEvent,
     PhaseCompleted,
     PhaseStarted,
 )
+from domainflow.actors.campaign.evolution import TRANSITIONS
 from domainflow.actors.campaign.state import Campaign
 from domainflow.store.faults import Fault, Kind
 from domainflow.verify.folding import OutOfPlaceError

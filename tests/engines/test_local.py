@@ -1,94 +1,22 @@
 import asyncio
 import os
-import queue
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from domainflow.engines.frames import Dropped, FrameSplitter, encode
-from domainflow.engines.local import LocalEngine
 from domainflow.engines.port import LostWorker
 from domainflow.engines.process import restart_delay_s
-from domainflow.spec import DnsPersona, HttpPersona, Pattern
-from domainflow.vocabulary import PatternType, Phase
-from domainflow.work.port import BatchFailure, BatchResult, BatchSpec
+from domainflow.spec import DnsPersona
+from domainflow.vocabulary import Phase
+from domainflow.work.port import BatchFailure, BatchResult
 
-PATIENCE_S = 20.0
-
-
-class Host:
-    """An engine and what it has reported, as signals to wait for."""
-
-    def __init__(self, *, workers: int = 1, batches_per_worker: int = 2) -> None:
-        self.results: queue.Queue[BatchResult | BatchFailure] = queue.Queue()
-        self.lost: queue.Queue[LostWorker] = queue.Queue()
-        self._freed = threading.Semaphore(0)
-        self.engine = LocalEngine(
-            workers=workers,
-            batches_per_worker=batches_per_worker,
-            on_result=self.results.put,
-            on_lost=self.lost.put,
-            on_free=self._freed.release,
-        )
-
-    def __enter__(self) -> Self:
-        self.engine.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.engine.stop(5.0)
-
-    def wait_for(self, slots: int) -> None:
-        """Until so many batches could be handed out."""
-        while self.engine.free() < slots:
-            assert self._freed.acquire(timeout=PATIENCE_S)
-
-    def result(self) -> BatchResult | BatchFailure:
-        return self.results.get(timeout=PATIENCE_S)
-
-
-@contextmanager
-def silent_resolver() -> Iterator[str]:
-    """A resolver that takes questions and never answers: a batch that asks it takes as long as its time-out."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.settimeout(PATIENCE_S)
-        yield "{}:{}".format(*holder.getsockname())
-
-
-def batch(
-    item: int, *, phase: Phase = Phase.DOMAIN_GENERATION, dns: DnsPersona | None = None, names: int = 3
-) -> BatchSpec:
-    return BatchSpec(
-        item=item,
-        fence=item + 100,
-        attempt=1,
-        phase=phase,
-        start=0,
-        stop=names,
-        source=Pattern(
-            pattern_type=PatternType.PREFIX, variable_length=2, character_set="abc", constant="x", tld=".test"
-        ),
-        base=0,
-        dns=dns or DnsPersona(),
-        http=HttpPersona(),
-    )
-
-
-def endless(item: int, notation: str) -> BatchSpec:
-    return batch(item, phase=Phase.DNS_VALIDATION, dns=DnsPersona(resolvers=(notation,), query_timeout_s=600.0))
+from engine_host import PATIENCE_S, Host, batch, endless, silent_resolver  # isort: skip  # beside this file
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -120,18 +48,6 @@ def test_workers_take_as_many_batches_at_once_as_they_may_and_no_more() -> None:
         assert [host.engine.submit(endless(item, notation)) for item in range(5)] == [True] * 4 + [False]
         assert host.engine.free() == 0
         assert len(set(host.engine.pids())) == 2
-
-
-def test_a_batch_that_runs_alone_has_a_worker_to_itself() -> None:
-    with silent_resolver() as notation, Host(workers=2, batches_per_worker=2) as host:
-        host.wait_for(slots=4)
-        assert host.engine.submit(endless(1, notation))
-        assert host.engine.submit(endless(2, notation), alone=True)
-        assert host.engine.free() == 1  # beside the first
-        assert not host.engine.submit(batch(3), alone=True)
-        host.engine.cancel(2)
-        host.wait_for(slots=3)
-        assert host.engine.submit(batch(4), alone=True)
 
 
 def test_a_cancelled_batch_gives_its_slot_back_and_no_result() -> None:

@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import fields
 
 from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.actors.campaign.messages import (
     ArchiveCampaign,
     CampaignCommand,
     CampaignReport,
     ConfigurePhase,
     DeleteCampaign,
-    PhaseConfig,
     StartCampaign,
 )
 from domainflow.actors.pattern import actor as pattern

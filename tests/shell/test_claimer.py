@@ -1,16 +1,15 @@
 """The claimer: it starts though the store is away, and what a host lacks costs a batch time and nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from databases import Database
-from durable import SOON_S, Actor, acting, emptied, migrated
+from durable import SOON_S, Actor, emptied, migrated
 from msgspec.structs import replace
-from stage import Stage, context, nothing_to_revive, stage
-from test_shell import SOURCE, ask, reserve
+from shell_stage import SOURCE, actor, ask, house, reserve
+from stage import Stage, context, nothing_to_revive
 
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.messages import BeginCampaign, StartCampaign
@@ -24,19 +23,7 @@ from domainflow.spec import Words
 from domainflow.store import pool, sources
 from domainflow.store.postgres import Postgres
 
-__all__ = ["emptied", "migrated"]  # fixtures
-
-
-@pytest.fixture
-def actor(emptied: Database) -> Iterator[Actor]:
-    with acting(emptied.dsn, lane=9) as acts:
-        yield acts
-
-
-@pytest.fixture
-def house(actor: Actor) -> Iterator[Stage]:
-    with stage(actor) as made:
-        yield made
+__all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
 
 
 def engine(tell: Callable[[object], None]) -> LocalEngine:

@@ -10,11 +10,13 @@ import pytest
 from databases import Database
 
 from domainflow import CampaignSpec, Operations, Principal, Runtime
-from domainflow.actors.campaign.messages import PhaseConfig, StartCampaign
+from domainflow.actors.campaign.events import PhaseConfig
+from domainflow.actors.campaign.messages import StartCampaign
 from domainflow.actors.ref import Ref
 from domainflow.delivery import Delivery
 from domainflow.errors import AskTimeout, InvalidInput, KeyReused, NotFound, StoreUnavailable
 from domainflow.security.context import Context
+from domainflow.settings import Settings
 from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, PatternSource
 from domainflow.tree import Parts
 from domainflow.vocabulary import KeywordRuleType, PatternType, Phase, ResolverStrategy
@@ -53,6 +55,15 @@ def test_the_key_of_a_creation_whose_record_is_gone_is_refused_at_once(
     with pytest.raises(KeyReused, match=f"key k created campaign {made.id} more than a day ago; nothing was created"):
         ops.create_campaign(SPEC, idempotency_key="k", timeout_s=20)
     assert [summary.id for summary in ops.campaigns()] == [made.id]
+
+
+def test_a_creation_under_a_key_is_the_same_to_a_runtime_with_other_settings(
+    ops: Operations, database: Database, home: Path
+) -> None:
+    made = ops.create_campaign(SPEC, idempotency_key="k")
+    settings = Settings(window=5, most_active=5, most_created_a_day=5)
+    with Runtime.open(database.dsn, home=home, settings=settings, campaigns=False, work=False) as other:
+        assert other.as_principal(ALICE).create_campaign(SPEC, idempotency_key="k").id == made.id
 
 
 def test_a_deletion_under_a_key_can_be_asked_for_again(runtime: Runtime) -> None:

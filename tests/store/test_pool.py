@@ -1,18 +1,21 @@
 """Pools of connections, and a server that comes and goes."""
 
+import socket
 import time
 
 import pytest
 from databases import Database
-from durable import SOON_S, migrated
+from durable import SOON_S, in_thread, migrated
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import PoolClosed
 
+from domainflow.errors import StoreUnavailable
 from domainflow.store import pool
 
 __all__ = ["migrated"]  # a fixture
 
 AWAY_S = 5.0
+WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"  # authenticated, and ready for a query
 FOUND_AGAIN_S = 1.0
 
 
@@ -63,3 +66,27 @@ def test_a_pool_that_has_no_server_can_be_closed(place: Place) -> None:
     assert time.monotonic() - began_s < FOUND_AGAIN_S
     with pytest.raises(PoolClosed), opened.connection():
         pass
+
+
+@pytest.mark.parametrize("dsn", ["postgres//alice:secret@db", "host=db password=secret secret", "host=db secret=1"])
+def test_a_dsn_that_cannot_be_read_is_refused_without_a_piece_of_it(dsn: str) -> None:
+    with pytest.raises(StoreUnavailable, match="the DSN cannot be read; check DOMAINFLOW_DSN") as caught:
+        pool.connect(dsn, "app")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_goes_away_over_the_first_statement_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def welcome_and_leave() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(WELCOME)
+                client.recv(4096)
+
+        leaving = in_thread(welcome_and_leave)
+        dsn = f"host=127.0.0.1 port={listener.getsockname()[1]} user=u dbname=d sslmode=disable gssencmode=disable"
+        with pytest.raises(StoreUnavailable, match="cannot connect to Postgres"):
+            pool.connect(dsn, "app")
+        leaving.result(SOON_S)

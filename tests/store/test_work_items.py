@@ -1,31 +1,22 @@
-"""Work items: claimed by one, finished under a fence, returned or given up by rules. Real Postgres, real threads."""
+"""Work items: finished under a fence, returned or given up by rules. Real Postgres, real threads."""
 
 from collections.abc import Iterator
 
 import pytest
 from databases import Database
-from durable import (
-    SOON_S,
-    Actor,
-    acting,
-    await_blocked,
-    await_gone,
-    emptied,
-    in_thread,
-    item,
-    migrated,
-    new_uuid,
-    row_lock,
-)
+from durable import SOON_S, Actor, acting, await_blocked, await_gone, emptied, in_thread, migrated, new_uuid
+from msgspec.structs import replace
+from psycopg import OperationalError
+from stage import nothing_to_revive
 
 from domainflow.store import results, work_items
-from domainflow.store.port import OpenItem
+from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import transaction
-from domainflow.store.work_items import Claim, Done, Failure, LedgerCounts, Result
+from domainflow.store.work_items import Done, Failure, LedgerCounts, Unstorable
+
+from ledger import COUNTS, again_at_once, claim, claim_one, complete, counts, open_work, result  # isort: skip  # beside this file
 
 __all__ = ["emptied", "migrated"]  # fixtures
-
-COUNTS = (("resolved", 7), ("unresolved", 3))
 
 
 @pytest.fixture
@@ -38,103 +29,6 @@ def actor(emptied: Database) -> Iterator[Actor]:
 def other(emptied: Database) -> Iterator[Actor]:
     with acting(emptied.dsn) as acts:
         yield acts
-
-
-def open_work(actor: Actor, batches: int = 1, status: str = "running") -> str:
-    """A campaign with so many ready items of 10 positions each."""
-    campaign = new_uuid()
-    opens = tuple(OpenItem(1, 1, n, 10 * n, 10 * n + 10, parked=False) for n in range(batches))
-    actor.commit(item(f"campaign/{campaign}", epoch=1, status=status, campaign=campaign, opens=opens))
-    return campaign
-
-
-def claim(actor: Actor, limit: int = 100) -> list[Claim]:
-    return work_items.claim(actor.upkeep, actor.runtime, limit)
-
-
-def claim_one(actor: Actor) -> Claim:
-    (only,) = claim(actor)
-    return only
-
-
-def result(claimed: Claim, fence: int | None = None) -> Result:
-    hits = ((claimed.start + 1, b"hit"), (claimed.start + 2, b"other"))
-    return Result(
-        item=claimed.id, fence=claimed.fence if fence is None else fence, counts=COUNTS, outcomes=b"v", hits=hits
-    )
-
-
-def complete(actor: Actor, result_: Result) -> bool:
-    with transaction(actor.app, tenants=["acme"]):
-        return work_items.complete(actor.app, result_)
-
-
-def counts(actor: Actor, campaign: str) -> LedgerCounts | None:
-    return work_items.ledger(actor.upkeep, [campaign]).get(campaign)
-
-
-def again_at_once(actor: Actor) -> None:
-    actor.upkeep.execute("update domainflow.work_item set run_at = now()")
-
-
-# --- claiming
-
-
-def test_a_claim_is_the_oldest_ready_items_with_all_that_a_worker_needs(actor: Actor) -> None:
-    campaign = open_work(actor, 3)
-    first, second = claim(actor, 2)
-    assert (first.campaign, first.tenant, first.phase, first.run) == (campaign, "acme", 1, 1)
-    assert (first.batch, first.start, first.stop, first.failures, first.losses) == (0, 0, 10, 0, 0)
-    assert (second.batch, second.start, second.stop) == (1, 10, 20)
-    assert counts(actor, campaign) == LedgerCounts(1, 2, 0, 0, "")
-
-
-@pytest.mark.parametrize("status", ["pending", "queued", "pausing", "paused", "completed", "failed", "cancelled"])
-def test_only_running_campaigns_are_worked_on(actor: Actor, status: str) -> None:
-    open_work(actor, status=status)
-    assert claim(actor) == []
-
-
-def test_what_is_to_be_tried_later_is_not_claimed_now(actor: Actor) -> None:
-    open_work(actor)
-    actor.upkeep.execute("update domainflow.work_item set run_at = now() + interval '1 hour'")
-    assert claim(actor) == []
-
-
-@pytest.mark.parametrize("death", ["session", "lease", "unknown"])
-def test_a_runtime_that_is_not_alive_claims_nothing(actor: Actor, emptied: Database, death: str) -> None:
-    open_work(actor)
-    if death == "session":
-        pid = actor.session.info.backend_pid
-        actor.die()
-        await_gone(emptied.admin_dsn, pid)
-    elif death == "lease":
-        actor.upkeep.execute("update domainflow.runtime set lease_until = now() - interval '1 second'")
-    else:
-        actor.upkeep.execute("delete from domainflow.runtime")
-    assert claim(actor) == []
-
-
-def test_two_claimers_never_share_an_item(actor: Actor, other: Actor) -> None:
-    open_work(actor, 60)
-
-    def claim_all(claimer: Actor) -> list[int]:
-        found: list[int] = []
-        while mine := claim(claimer, 3):
-            found += [each.id for each in mine]
-        return found
-
-    theirs = in_thread(lambda: claim_all(other))
-    mine = claim_all(actor)
-    both = [*mine, *theirs.result(SOON_S)]  # type: ignore[misc]  # a list
-    assert sorted(both) == sorted(actor.see("select id from domainflow.work_item"))
-    assert len(set(both)) == 60
-
-
-def test_an_item_that_another_is_claiming_is_passed_over_without_waiting(actor: Actor, emptied: Database) -> None:
-    open_work(actor, 2)
-    with row_lock(emptied.admin_dsn, "select 1 from domainflow.work_item where batch = 0 for update"):
-        assert [each.batch for each in claim(actor)] == [1]
 
 
 # --- finishing
@@ -193,6 +87,56 @@ def test_a_result_that_lands_while_its_campaign_is_being_cancelled_goes_with_it(
     cancelling.result(SOON_S)
     assert actor.see("select count(*) from domainflow.batch") == [0]
     assert actor.see("select count(*) from domainflow.hit") == [0]
+
+
+def test_a_result_that_cannot_be_stored_takes_no_other_with_it(actor: Actor) -> None:
+    campaign = open_work(actor, 3)
+    first, second, zombie = claim(actor)
+    work_items.unclaim(actor.upkeep, zombie.id, zombie.fence)
+    twice = replace(result(first), hits=((first.start, b"hit"), (first.start, b"again")))
+    beyond = replace(result(second), hits=((1 << 63, b"hit"),))
+    store = Postgres(lambda: actor.dsn, revive=nothing_to_revive, connections=1)
+    try:
+        stored = store.store_results([twice, beyond, result(second), result(zombie)], ["acme"] * 4)
+    finally:
+        store.close()
+    assert stored == [Unstorable("UniqueViolation"), Unstorable("NumericValueOutOfRange"), True, False]
+    assert counts(actor, campaign) == LedgerCounts(1, 1, 1, 0, "")
+    assert actor.see("select batch from domainflow.batch") == [second.batch]
+    assert actor.see("select count(*) from domainflow.hit") == [2]
+
+
+def test_a_lost_connection_is_no_fault_of_the_results(actor: Actor) -> None:
+    open_work(actor)
+    claimed = claim_one(actor)
+    actor.app.close()
+    with pytest.raises(OperationalError):
+        work_items.complete_each(actor.app, [result(claimed)])
+
+
+def test_what_is_held_and_no_longer_claimed_is_unwanted(actor: Actor, other: Actor) -> None:
+    wanted, cancelled = open_work(actor, 4), open_work(actor)
+    mine = {(each.campaign, each.batch): each for each in claim(actor)}
+    rescued, again, done = (mine[wanted, batch] for batch in (1, 2, 3))
+    with transaction(actor.app, tenants=["acme"]):
+        work_items.drop(actor.app, cancelled)
+    for each in (rescued, again):
+        work_items.unclaim(actor.upkeep, each.id, each.fence)
+    assert len(claim(other)) == 2
+    work_items.give_back(actor.upkeep, other.runtime, but=[rescued.id])
+    assert [each.id for each in claim(actor)] == [again.id]
+    complete(actor, result(done))
+    unwanted = work_items.unwanted(actor.upkeep, list(mine.values()))
+    assert sorted(unwanted) == sorted([mine[cancelled, 0].id, rescued.id, again.id, done.id])
+    assert work_items.unwanted(actor.upkeep, []) == []
+
+
+@pytest.mark.parametrize("status", ["pausing", "failed"])
+def test_what_a_paused_or_failed_campaign_has_in_hand_is_wanted_still(actor: Actor, status: str) -> None:
+    campaign = open_work(actor)
+    claimed = claim_one(actor)
+    actor.upkeep.execute("update domainflow.head set status = %s where stream = %s", (status, f"campaign/{campaign}"))
+    assert work_items.unwanted(actor.upkeep, [claimed]) == []
 
 
 # --- failing

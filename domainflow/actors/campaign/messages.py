@@ -9,28 +9,11 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from domainflow.actors.campaign.events import (
-    BatchesAccounted,
-    CampaignCreated,
-    CampaignEvent,
     Counts,
-    Listed,
-    PhaseCompleted,
     PhaseConfig,
-    PhaseStarted,
     Word,
 )
 from domainflow.vocabulary import Phase
-
-# Of the events, what other rooms read: they ask here for every word.
-__all__ = [
-    "BatchesAccounted",
-    "CampaignCreated",
-    "CampaignEvent",
-    "Listed",
-    "PhaseCompleted",
-    "PhaseConfig",
-    "PhaseStarted",
-]
 
 Reason: TypeAlias = Annotated[str, Meta(max_length=1000)]
 Holder: TypeAlias = Annotated[str, Meta(pattern=r"^(user|step|system|window:[A-Za-z0-9._-]{1,100})$")]

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.claimer.specs import Running, SpecMaker
@@ -20,11 +21,9 @@ from domainflow.engines.port import LostWorker
 from domainflow.errors import Corrupt, DomainFlowError, NotFound, StoreUnavailable, Unavailable
 from domainflow.store import work_items
 from domainflow.store.postgres import Postgres
-from domainflow.store.work_items import Claim, Result
+from domainflow.store.work_items import Claim, Result, Unstorable
 from domainflow.work.port import BatchFailure, BatchResult
 
-# After so many losses an item is suspected: it runs alone, so that it takes no other with it and can be told apart.
-SUSPECT_AFTER: Final = 3
 STOP_S: Final = 3.0
 PUT_OFF_S: Final = 5.0  # before what this host lacked is looked for again
 
@@ -32,6 +31,10 @@ _log = structlog.get_logger()
 
 
 EngineFactory: TypeAlias = Callable[[Callable[[object], None]], LocalEngine]
+
+
+class Tick(Struct, frozen=True):
+    """Time to look, hint or not."""
 
 
 class Claimer(Behaviour[object]):
@@ -50,6 +53,7 @@ class Claimer(Behaviour[object]):
         self._engine: LocalEngine | None = None
         # The store may hold claims of ours that we never heard of or did not hand out: at first a former claimer's.
         self._in_doubt = True
+        self._tick_is_due = True
 
     def on_start(self) -> None:
         self._engine = self._make_engine(self.cell.ref.signal)
@@ -62,6 +66,8 @@ class Claimer(Behaviour[object]):
                 self._came.append(signal)
             case BatchFailure() | LostWorker():
                 self._ended.append(signal)
+            case Tick():
+                self._tick_is_due = True
             case _:
                 pass
 
@@ -70,11 +76,15 @@ class Claimer(Behaviour[object]):
         try:
             self._store_results()
             self._settle_ended()
+            if self._tick_is_due:
+                self._cancel_unwanted()
             self._claim()
         except Unavailable as error:
             _log.warning("claimer_waits_for_store", error=str(error)[:200])
             self._in_doubt = True
-        self.cell.start_timer("tick", self._tick_s, Wake())
+        if self._tick_is_due:
+            self._tick_is_due = False
+            self.cell.start_timer("tick", self._tick_s, Tick())
 
     def on_stop(self) -> None:
         if self._engine is not None:
@@ -88,13 +98,17 @@ class Claimer(Behaviour[object]):
             self._came.clear()
             return
         results = [_result(came) for came, _ in wanted]
-        accepted = self._store.store_results(results, [running.claim.tenant for _, running in wanted])
-        for (came, running), ok in zip(wanted, accepted, strict=True):
-            if not ok:
+        stored = self._store.store_results(results, [running.claim.tenant for _, running in wanted])
+        self._came.clear()
+        for (came, running), what in zip(wanted, stored, strict=True):
+            if isinstance(what, Unstorable):
+                reason = f"its result cannot be stored: {what.kind}"
+                self._ended.append(BatchFailure(item=came.item, fence=came.fence, reason=reason))
+                continue
+            if not what:
                 _log.info("result_refused", item=came.item, campaign=running.claim.campaign)
                 self._in_doubt = True  # it was rescued from us, and may be claimed again without our knowing
             del self._running[came.item]
-        self._came.clear()
 
     def _settle_ended(self) -> None:
         while self._ended:
@@ -138,16 +152,37 @@ class Claimer(Behaviour[object]):
 
     # --- out
 
+    def _cancel_unwanted(self) -> None:
+        """End what runs for nobody: its campaign was cancelled or deleted, or it was rescued from us.
+
+        A pause, or the failure of another batch, leaves the claim: what is in hand then is finished and counts.
+        """
+        if self._engine is None or not self._running:
+            return
+        held = [running.claim for running in self._running.values()]
+        with self._store.upkeep() as connection:
+            unwanted = work_items.unwanted(connection, held)
+        for item in unwanted:
+            _log.info("batch_cancelled", item=item, campaign=self._running[item].claim.campaign)
+            self._engine.cancel(item)
+            del self._running[item]
+            self._in_doubt = True  # as when a result is refused
+
     def _claim(self) -> None:
         engine = self._engine
-        if engine is None or (free := engine.free()) <= 0:
+        if engine is None:
+            return
+        free, suspects = engine.free(), engine.free(alone=True)
+        if not free and not suspects:
             return
         with self._store.upkeep() as connection:
             if self._in_doubt:
                 work_items.give_back(connection, self._runtime, but=list(self._running))
-            claims = work_items.claim(connection, self._runtime, free)
+            claims = work_items.claim(connection, self._runtime, free, suspects=suspects)
         self._in_doubt = False
         for claim in claims:
+            if self._running.pop(claim.id, None) is not None:  # it was rescued from us: what runs of it is unwanted
+                engine.cancel(claim.id)
             self._hand_out(engine, claim)
 
     def _put_off(self, claim: Claim, reason: str) -> None:
@@ -169,7 +204,7 @@ class Claimer(Behaviour[object]):
         except (DomainFlowError, OSError) as error:  # a full disk, say
             self._put_off(claim, str(error)[:500])
             return
-        if engine.submit(spec, alone=claim.losses >= SUSPECT_AFTER):
+        if engine.submit(spec, alone=claim.suspected):
             self._running[claim.id] = Running(claim, retries)
         else:
             with self._store.upkeep() as connection:

@@ -33,6 +33,11 @@ def births(command: PatternCommand, events: tuple[PatternEvent, ...], occasion: 
     return (Birth(stream_of(command.campaign), created, CampaignStatus.PENDING.value, row),)
 
 
+def asked(command: PatternCommand) -> PatternCommand:
+    """Return a command without what the runtime that sends it adds: another runtime may be set otherwise."""
+    return replace(command, draft=replace(command.draft, window=0), most_active=0, most_created_a_day=0)
+
+
 RULES: Final = Rules[Pattern, PatternCommand, PatternEvent](
     name="pattern",
     owned=False,
@@ -46,4 +51,5 @@ RULES: Final = Rules[Pattern, PatternCommand, PatternEvent](
     resume=lambda _: (),
     permission=lambda _: "campaigns:create",
     births=births,
+    asked=asked,
 )

@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domainflow.actors.campaign.messages import CampaignCreated
+from domainflow.actors.campaign.events import CampaignCreated
 from domainflow.actors.pattern.messages import OffsetsReserved, PatternCommand, PatternEvent, SourceOpened
 from domainflow.errors import SpaceExhausted
 from domainflow.spec import Names, Source

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from domainflow.actors.campaign.messages import CampaignCreated
+from domainflow.actors.campaign.events import CampaignCreated
 from domainflow.spec import Source
 
 

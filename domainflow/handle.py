@@ -1,0 +1,164 @@
+"""One campaign in somebody's name: commanded, looked at, watched.
+
+Blocking, for threads of the host. Every command goes to the actor that owns the stream, in this process or by way of
+the command box; what is read comes from Postgres (`reading`).
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.campaign.events import Listed, PhaseConfig
+from domainflow.actors.campaign.messages import (
+    ArchiveCampaign,
+    CampaignCommand,
+    CancelCampaign,
+    ConfigurePhase,
+    DeleteCampaign,
+    PauseCampaign,
+    RerunPhase,
+    ResumeCampaign,
+    RetryCampaign,
+    SkipPhase,
+    StartCampaign,
+    StartPhase,
+)
+from domainflow.actors.rules import Ack
+from domainflow.delivery import Delivery
+from domainflow.errors import AskTimeout, InvalidInput
+from domainflow.ids import new_id
+from domainflow.reading import Reading
+from domainflow.security.context import Context, Principal
+from domainflow.security.input import check_key, check_parts
+from domainflow.tree import Parts
+from domainflow.views import Change, View
+from domainflow.vocabulary import Phase
+from domainflow.work import dns_resolvers
+
+COMMAND_S: Final = 10.0
+LOOK_AGAIN_S: Final = 0.05
+
+
+class CampaignHandle:
+    """One campaign, in somebody's name. Holds no state: it may be made anew at any time, in any process."""
+
+    def __init__(self, parts: Parts, principal: Principal, id_: str) -> None:
+        """Use `Operations.campaign`."""
+        self._parts = parts
+        self._principal = principal
+        self.id = id_
+        self.stream = campaign.stream_of(id_)
+        self.reading = Reading(parts, principal, id_)
+
+    # --- commands: each returns when it is durable, and says at which version
+
+    def start(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Queue it; it begins when a run slot is free."""
+        return self._command(StartCampaign(), timeout_s, idempotency_key)
+
+    def pause(
+        self, reason: str = "", holder: str = "user", *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
+    ) -> Ack:
+        """Hold it; batches in hand are finished first."""
+        return self._command(PauseCampaign(holder=holder, reason=reason), timeout_s, idempotency_key)
+
+    def resume(self, holder: str = "user", *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Lift a holder's pause."""
+        return self._command(ResumeCampaign(holder=holder), timeout_s, idempotency_key)
+
+    def cancel(self, reason: str = "", *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """End it for good."""
+        return self._command(CancelCampaign(reason=reason), timeout_s, idempotency_key)
+
+    def retry(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Go on after a failure."""
+        return self._command(RetryCampaign(), timeout_s, idempotency_key)
+
+    def archive(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Put it aside."""
+        return self._command(ArchiveCampaign(), timeout_s, idempotency_key)
+
+    def delete(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Take it out of every list."""
+        return self._command(DeleteCampaign(), timeout_s, idempotency_key)
+
+    def configure_phase(
+        self, phase: Phase, config: PhaseConfig, *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
+    ) -> Ack:
+        """Change what a phase that has not begun will run with. Raises InvalidInput."""
+        check_parts(phase, dns=config.dns, http=config.http, rules=config.keywords or (), scoring=config.scoring)
+        if config.dns is not None:
+            dns_resolvers.check(config.dns)
+        return self._command(ConfigurePhase(phase=phase, config=config), timeout_s, idempotency_key)
+
+    def start_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Go on with the next phase of a step-by-step campaign."""
+        return self._command(StartPhase(phase=phase), timeout_s, idempotency_key)
+
+    def skip_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Never run a phase that has not begun."""
+        return self._command(SkipPhase(phase=phase), timeout_s, idempotency_key)
+
+    def rerun_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+        """Run a completed phase again."""
+        return self._command(RerunPhase(phase=phase), timeout_s, idempotency_key)
+
+    # --- reading
+
+    def view(self) -> View:
+        """Return what is durable now. Raises NotFound."""
+        return self.reading.view()
+
+    def listed(self) -> Listed | None:
+        """Return what its list of words or names came to, with what was left out; None: a pattern. Raises NotFound."""
+        return self.reading.listed()
+
+    def watch(self, after: int = 0, timeout_s: float | None = None) -> Iterator[Change]:
+        """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.
+
+        Resume with the version of the last change seen. Raises AskTimeout when nothing happens for `timeout_s`.
+        """
+        quiet_since_s = time.monotonic()
+        while True:
+            seen = self.reading.look(after, None if timeout_s is None else quiet_since_s + timeout_s)
+            for change in seen.changes:
+                yield change
+                after, quiet_since_s = change.version, time.monotonic()
+            if seen.ended:
+                return
+            if timeout_s is not None and time.monotonic() - quiet_since_s > timeout_s:
+                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s; it is {seen.status}")
+            if not seen.changes:
+                time.sleep(LOOK_AGAIN_S)
+
+    def wait(self, timeout_s: float = 600.0) -> View:
+        """Return the view once it is completed, failed, cancelled or paused. Raises AskTimeout."""
+        deadline_s = time.monotonic() + timeout_s
+        while (rest := self.reading.rest(deadline_s)).view is None:
+            if time.monotonic() > deadline_s:
+                raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
+            time.sleep(LOOK_AGAIN_S)
+        return rest.view
+
+    # --- within the house
+
+    def _command(self, command: CampaignCommand, timeout_s: float, idempotency_key: str) -> Ack:
+        deadline_s = time.monotonic() + timeout_s
+        # Whoever may not know of it gets the same answer as if there were none. With a key this may be the deletion
+        # over again, and the actor has its answer.
+        self.reading.summary(deleted=bool(idempotency_key), timeout_s=timeout_s)
+        command = _checked(command)
+        check_key(idempotency_key)
+        context = Context(principal=self._principal, correlation_id=new_id(), idempotency_key=idempotency_key)
+        return Delivery(self._parts, self.stream).deliver(command, context, timeout_s=deadline_s - time.monotonic())
+
+
+def _checked(command: CampaignCommand) -> CampaignCommand:
+    """Return a command whose fields keep their bounds, which a Struct made in code need not. Raises InvalidInput."""
+    try:
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(command), type=type(command))
+    except (msgspec.ValidationError, UnicodeError) as error:
+        raise InvalidInput(f"{type(command).__name__}: {error}") from error

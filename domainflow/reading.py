@@ -1,0 +1,95 @@
+"""What one principal may read of one campaign: where it stands, what it is made of, what has changed.
+
+From Postgres alone, and nothing is kept or decided. Each read waits for a connection as long as it is told, and a look
+that has a deadline for what is left until then.
+"""
+
+import time
+from typing import Final, NamedTuple
+
+from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.campaign.events import Listed
+from domainflow.errors import NotFound
+from domainflow.security import gate
+from domainflow.security.context import Principal
+from domainflow.store import campaigns, leases, streams
+from domainflow.store.campaigns import Summary
+from domainflow.store.pool import CONNECTION_S
+from domainflow.tree import Parts
+from domainflow.views import RECENT, Change, View, change, view
+from domainflow.vocabulary import CampaignStatus
+
+LOOK_S: Final = 1.0  # what a look may wait for a connection however little time is left: a wait of 0 s is one look
+PAGE: Final = 500  # changes
+ENDED: Final = frozenset({CampaignStatus.COMPLETED, CampaignStatus.FAILED, CampaignStatus.CANCELLED})
+STILL: Final = ENDED | {CampaignStatus.PAUSED}
+
+
+class Seen(NamedTuple):
+    """What a look for changes found."""
+
+    changes: list[Change]
+    status: str
+    ended: bool  # with these changes; none will follow
+
+
+class Rest(NamedTuple):
+    """Whether a campaign has come to rest."""
+
+    status: str
+    view: View | None  # None: it has not
+
+
+class Reading:
+    """Reads one campaign in somebody's name."""
+
+    def __init__(self, parts: Parts, principal: Principal, id_: str) -> None:
+        """Nothing is read yet."""
+        self._parts = parts
+        self._principal = principal
+        self._id = id_
+        self._stream = campaign.stream_of(id_)
+
+    def summary(self, *, deleted: bool = False, timeout_s: float = CONNECTION_S) -> Summary:
+        """Return how a list shows it, `deleted` or not. Raises NotFound, also to whoever may not know of it."""
+        with self._parts.store.tenants(self._principal.tenant, timeout_s=timeout_s) as connection:
+            found = campaigns.find(connection, self._id, deleted=deleted)
+        if not found or not gate.visible(self._principal, tenant=found[0].tenant, owner=found[0].principal):
+            raise NotFound(f"there is no campaign {self._id}")
+        return found[0]
+
+    def view(self, deadline_s: float | None = None) -> View:
+        """Return what is durable now. Raises NotFound."""
+        summary = self.summary(timeout_s=_left_s(deadline_s))
+        rules = campaign.RULES
+        with self._parts.store.tenants(summary.tenant, timeout_s=_left_s(deadline_s)) as connection:
+            loaded = streams.load(connection, self._stream, fold_version=rules.fold_version)
+            recent = streams.events(connection, self._stream, after=max(0, loaded.version - RECENT), limit=RECENT)
+            owner = leases.owner(connection, self._stream)
+        held_by = owner[1] if owner and owner[2] else None
+        return view(summary, rules.fold(loaded), recent, version=loaded.version, held_by=held_by)
+
+    def listed(self) -> Listed | None:
+        """Return what its list came to; None: a pattern. Raises NotFound."""
+        summary = self.summary()
+        rules = campaign.RULES
+        with self._parts.store.tenants(summary.tenant) as connection:
+            return rules.fold(streams.load(connection, self._stream, fold_version=rules.fold_version)).spec.listed
+
+    def look(self, after: int, deadline_s: float | None) -> Seen:
+        """Return up to PAGE changes above version `after` that are there, in order. Raises NotFound."""
+        summary = self.summary(timeout_s=_left_s(deadline_s))
+        with self._parts.store.tenants(summary.tenant, timeout_s=_left_s(deadline_s)) as connection:
+            page = streams.events(connection, self._stream, after=after, limit=PAGE)
+        last = page[-1].version if page else after
+        ended = summary.status in ENDED and summary.version <= last
+        return Seen([change(recorded) for recorded in page], summary.status, ended)
+
+    def rest(self, deadline_s: float) -> Rest:
+        """Return whether it is completed, failed, cancelled or paused. Raises NotFound."""
+        status = self.summary(timeout_s=_left_s(deadline_s)).status
+        return Rest(status, self.view(deadline_s) if status in STILL else None)
+
+
+def _left_s(deadline_s: float | None) -> float:
+    return CONNECTION_S if deadline_s is None else max(deadline_s - time.monotonic(), LOOK_S)
