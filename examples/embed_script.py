@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from domainflow import CampaignSpec, Principal, Runtime, View
-from domainflow.actors.campaign.messages import BatchesAccounted, PhaseCompleted, PhaseStarted
+from domainflow.actors.campaign.events import BatchesAccounted, PhaseCompleted, PhaseStarted
 from domainflow.export import rows
 from domainflow.lab.process import Lab
 from domainflow.spec import DnsPersona, HttpPersona, PatternSource
