@@ -6,15 +6,14 @@ One process asks, one answers; the lab's faults are off. `cpu_us` is of the aski
 compare: rates depend on what else the machine does.
 """
 
-import argparse
 import asyncio
-import json
-import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from _figures import Figure, arguments, show
 
 from domainflow.lab.process import Lab
 from domainflow.spec import DnsPersona, HttpPersona, Pattern
@@ -90,37 +89,31 @@ def measure(what: Callable[[], None], total: int) -> dict[str, float]:
     return {"names_per_s": round(total / took_s), "cpu_us": round(used_s / total * 1e6, 1)}
 
 
-def main() -> None:
-    """Measure both in turn, three rounds, and show the best of each by CPU."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--names", type=int, default=40_000)
-    parser.add_argument("--resolving", type=float, default=0.0)
-    asked = parser.parse_args()
+def figures(total: int, resolving: float) -> Iterator[Figure]:
+    """Both in turn, three rounds; of each the best by CPU."""
     with (
         tempfile.TemporaryDirectory() as home,
-        Lab.start(Path(home), seed=1, faults=False, resolving=asked.resolving) as lab,
+        Lab.start(Path(home), seed=1, faults=False, resolving=resolving) as lab,
     ):
         rounds = [
             (
-                measure(lambda: ask_barely(asked.names, lab.ports), asked.names),
-                measure(lambda: asyncio.run(ask_as_a_worker_does(asked.names, lab.ports)), asked.names),
+                measure(lambda: ask_barely(total, lab.ports), total),
+                measure(lambda: asyncio.run(ask_as_a_worker_does(total, lab.ports)), total),
             )
             for _ in range(3)
         ]
     bare, work = (min(kind, key=lambda one: one["cpu_us"]) for kind in zip(*rounds, strict=True))
-    found = {
-        "names": asked.names,
-        "resolving": asked.resolving,
-        "cpus": os.cpu_count(),
-        "bare": bare,
-        "dns_phase": work,
-    }
-    if asked.json:
-        print(json.dumps(found))
-        return
-    for name, figures in (("bare loop", bare), ("DNS phase", work)):
-        print(f"{name:<10} {figures['names_per_s']:>8.0f} names/s {figures['cpu_us']:>7.1f} us CPU a name")
+    yield Figure("dns_names_per_s", work["names_per_s"], "1/s", bare["names_per_s"])
+    yield Figure("dns_cpu_us_per_name", work["cpu_us"], "us", bare["cpu_us"])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--names", type=int, default=40_000)
+    parser.add_argument("--resolving", type=float, default=0.0)
+    asked = parser.parse_args()
+    show(figures(asked.names, asked.resolving), as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Server and client are two processes. Every round measures the echo and the serve
 rounds are reported. No fault is on, so every query has an answer.
 """
 
-import argparse
-import json
 import os
 import socket
 import statistics
@@ -13,8 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from _figures import Figure, arguments, show
 
 from domainflow.lab.process import Lab
 from domainflow.lab.world import wire_of
@@ -100,27 +101,22 @@ def rounds(count: int) -> tuple[list[tuple[float, float]], list[tuple[float, flo
     return echoes, labs
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    echoes, labs = rounds(arguments.rounds)
+def figures(count: int) -> Iterator[Figure]:
+    """The medians of so many rounds."""
+    echoes, labs = rounds(count)
     for index, (name, unit, goal) in enumerate(
         (("lab_dns_queries", "1/s", GOAL_QPS), ("lab_dns_server_cpu", "us/query", GOAL_CPU_US))
     ):
-        value = statistics.median(found[index] for found in labs)
-        baseline = statistics.median(found[index] for found in echoes)
-        line = {
-            "name": name,
-            "value": round(value, 1),
-            "unit": unit,
-            "baseline": round(baseline, 1),
-            "ratio": round(value / baseline, 2),
-            "goal": goal,
-        }
-        print(json.dumps(line) if arguments.json else "  ".join(f"{key} {found}" for key, found in line.items()))
+        value, baseline = (statistics.median(found[index] for found in kind) for kind in (labs, echoes))
+        yield Figure(name, value, unit, baseline, goal)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    show(figures(asked.rounds), as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -5,21 +5,19 @@ processes, actors, ledger or Postgres: what the runtime costs is the difference.
 and a larger campaign of which nothing resolves: all relations and indexes after VACUUM, chunks of sources excluded.
 """
 
-import argparse
 import asyncio
-import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import psycopg
+from _figures import Figure, arguments, show
 
 from domainflow import CampaignSpec, Operations, Principal, Runtime, Settings
 from domainflow.lab.process import Lab
@@ -36,30 +34,6 @@ BATCHES_AT_ONCE: Final = 16  # as many as two workers with eight each
 GOAL_RATE: Final = 500
 GOAL_DEAD_RATE: Final = 5_000
 GOAL_BYTES: Final = {1_000: 4.0, 10_000: 1.5}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the result."""
-
-    name: str
-    value: float
-    unit: str
-    baseline: float | None
-    goal: float | None
-
-    def line(self) -> dict[str, object]:
-        """As it is printed."""
-        ratio = round(self.value / self.baseline, 3) if self.baseline else None
-        baseline = round(self.baseline, 3) if self.baseline else None
-        return {
-            "name": self.name,
-            "value": round(self.value, 3),
-            "unit": self.unit,
-            "baseline": baseline,
-            "ratio": ratio,
-            "goal": self.goal,
-        }
 
 
 @contextmanager
@@ -218,21 +192,18 @@ def bytes_per_dead_name(batch_size: int, small: int, large: int) -> Iterator[Fig
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser = arguments(__doc__)
     parser.add_argument("--names", type=int, default=20_000, help="of the job in which some resolve")
     parser.add_argument("--dead", type=int, default=1_000_000, help="of the larger campaign of which nothing resolves")
-    arguments = parser.parse_args()
+    asked = parser.parse_args()
 
     def figures() -> Iterator[Figure]:
-        yield from rates(resolving=0.18, count=arguments.names, dead=False)
+        yield from rates(resolving=0.18, count=asked.names, dead=False)
         yield from rates(resolving=0.0, count=100_000, dead=True)
         for batch_size in GOAL_BYTES:
-            yield from bytes_per_dead_name(batch_size, 100_000, arguments.dead)
+            yield from bytes_per_dead_name(batch_size, 100_000, asked.dead)
 
-    for figure in figures():
-        line = figure.line()
-        print(json.dumps(line) if arguments.json else "  ".join(f"{k}={v}" for k, v in line.items()), flush=True)
+    show(figures(), as_json=asked.json)
 
 
 if __name__ == "__main__":
