@@ -198,12 +198,15 @@ class BehaviourCell(pykka.Actor):
         reply.add_done_callback(lambda _: timer.cancel())
         self._hear_answer(reply, token)
 
-    def reply_as(self, token: object) -> Reply:
-        """A slot to hand to somebody who will settle it: heard as `Answer(token, value, error)`, with no time-out."""
+    def answer_to(self, token: object) -> Callable[[object], None]:
+        """What somebody else may call, from any thread: its value is heard as `Answer(token, value)`; no time-out."""
         self._fence()
-        reply = Reply()
-        self._hear_answer(reply, token)
-        return reply
+        incarnation, put = self.incarnation, self._mailbox.put_system
+
+        def settle(value: object) -> None:
+            put(Stamped(incarnation, Answer(token, value, None)))
+
+        return settle
 
     # --- within the house
 

@@ -7,11 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from enum import Enum
+from functools import cached_property
 from types import TracebackType
 from typing import Final, TypeAlias
 
 import pykka
 import structlog
+from pykka._future import _Unset
+from pykka._threading import ThreadingFutureResult
 
 from domainflow.errors import ActorStopped, AskTimeout
 from domainflow.security.context import Context
@@ -31,6 +34,9 @@ class Deferred(Enum):
 DEFERRED: Final = Deferred.DEFERRED
 
 
+_UNSET: Final = _Unset()  # pykka's "not asked yet"
+
+
 class _Here(threading.local):
     path: str = ""  # empty: in none
     turn: int = 0  # its turn on this thread
@@ -44,9 +50,19 @@ class Reply(pykka.ThreadingFuture[object]):
     """The answer of one ask: settled exactly once, with a value or an error; later ones are counted and dropped."""
 
     def __init__(self) -> None:
-        super().__init__()
+        # pykka's constructor is not called: its Condition would be the dearest part of an ask, and most answers are
+        # taken by callbacks. What it would set is set below and in `_condition`; a test watches that it sets no more.
+        self._result: ThreadingFutureResult | None = None
+        self._get_hook = None
+        self._get_hook_result = _UNSET
+        self._gate = threading.Lock()
+        self._arrived: threading.Event | None = None  # made by the first who waits
         self._callbacks: list[Callable[[Reply], None]] = []
         self.late = 0  # answers that came after the first
+
+    @cached_property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]  # pykka's hooks (`map`, `join`) make it
+        return threading.Condition()
 
     def set(self, value: object = None) -> None:
         """Answer. Wakes who waits and calls the callbacks, on this thread."""
@@ -58,16 +74,15 @@ class Reply(pykka.ThreadingFuture[object]):
 
     def settle(self, value: object, error: BaseException | None) -> bool:
         """As `set` or `fail`; false when it was settled already, which changes nothing but `late`."""
-        with self._condition:
+        exc_info = None if error is None else (type(error), error, error.__traceback__)
+        with self._gate:
             if self._result is not None:
                 self.late += 1
                 return False
-            if error is None:
-                super().set(value)
-            else:
-                super().set_exception((type(error), error, error.__traceback__))
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+            self._result = ThreadingFutureResult(value, exc_info)
+        if self._arrived is not None:
+            self._arrived.set()
+        for callback in self._callbacks:  # none is added any more
             self._call(callback)
         return True
 
@@ -83,21 +98,30 @@ class Reply(pykka.ThreadingFuture[object]):
             RuntimeError: called inside an actor and not answered yet. Actors never wait: see `Cell.request`.
             Exception: what the actor failed or refused it with.
         """
-        if here.path and not self.done:
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if self._result is None:
+            self._wait(timeout if timeout_s is None else timeout_s)
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def _wait(self, wait_s: float | None) -> None:
+        if here.path:
             raise RuntimeError(f"{here.path} must not wait for an answer: use request(), its answer comes as a signal")
-        wait_s = timeout if timeout_s is None else timeout_s
-        try:
-            answer: object = super().get(timeout=wait_s)
-        except pykka.Timeout:
-            raise AskTimeout(f"no answer within {wait_s} s; the message may still be handled") from None
-        return answer
+        with self._gate:
+            if self._result is not None:
+                return
+            arrived = self._arrived = self._arrived or threading.Event()
+        if not arrived.wait(wait_s):
+            raise AskTimeout(f"no answer within {wait_s} s; the message may still be handled")
 
     def add_done_callback(self, callback: Callable[["Reply"], None]) -> None:
         """Call this once it is settled: on the thread that settles it, or here and now if it is settled already.
 
         A callback must be short and must not raise; what it raises is logged and goes no further.
         """
-        with self._condition:
+        with self._gate:
             if self._result is None:
                 self._callbacks.append(callback)
                 return

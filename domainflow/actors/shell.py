@@ -138,7 +138,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         births = self._rules.births(message, events, Occasion(context, now_us))
         group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
         draft.hash = item.hash
-        self._committer.commit(group, self.cell.reply_as(pending.Commit(asked, draft)).set)
+        self._committer.commit(group, self.cell.answer_to(pending.Commit(asked, draft)))
         self._await_outcome()
         return DEFERRED
 
@@ -149,7 +149,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             return give(answer)
         about = self._stream.owned_by(principal.tenant)
         note = to_note(what, asked, answer, stream=self._stream.name, about=about)
-        self._committer.note(note, self.cell.reply_as(pending.Note(asked, answer)).set)
+        self._committer.note(note, self.cell.answer_to(pending.Note(asked, answer)))
         self._await_outcome()
         return DEFERRED
 
@@ -238,7 +238,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     # --- loading
 
     def _load(self) -> None:
-        settled = self.cell.reply_as(pending.Load()).set
+        settled = self.cell.answer_to(pending.Load())
         self._committer.load(
             self._stream.name, owned=self._rules.owned, fold_version=self._rules.fold_version, settled=settled
         )

@@ -159,14 +159,14 @@ def test_a_cancelled_timer_is_not_heard_even_if_it_had_gone_off() -> None:
 
 def test_an_answer_to_a_former_incarnation_is_not_heard(here: World) -> None:
     cell = here.start()
-    reply: Any = cell.ref.ask(lambda me, _: me.cell.reply_as("token"), CONTEXT)
+    settle: Any = cell.ref.ask(lambda me, _: me.cell.answer_to("token"), CONTEXT)
     cell.ref.signal(failing(ValueError("bug")))
     here.report()
     cell.order(Start())
     here.report()
-    reply.set("for the dead")
-    fresh: Any = cell.ref.ask(lambda me, _: me.cell.reply_as("token"), CONTEXT)
-    fresh.set("for the living")
+    settle("for the dead")
+    fresh: Any = cell.ref.ask(lambda me, _: me.cell.answer_to("token"), CONTEXT)
+    fresh("for the living")
     assert cell.ref.ask(lambda me, _: me.heard.get(timeout=0), CONTEXT) == Answer("token", "for the living", None)
     assert cell.ref.ask(lambda me, _: me.heard.empty(), CONTEXT)
 
