@@ -16,7 +16,7 @@ from psycopg.types.numeric import Int2, Int8
 from domainflow.store import campaigns, work_items
 from domainflow.store.commit_sql import COMMIT, FIND_EVENT, LOCK_HEADS, RAISE_GENERATION
 from domainflow.store.port import Committed, Foreign, Item, KeyTaken, Ledger, Outcome, OutOfStep, OverQuota, Stale
-from domainflow.store.transaction import transaction
+from domainflow.store.transaction import at_once, transaction
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,7 +51,7 @@ def commit_batch(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
 
     Raises psycopg.Error: nothing of the batch was written, unless the connection was lost (then nobody knows).
     """
-    with connection.pipeline(), transaction(connection, tenants=sorted({item.tenant for item in items})):
+    with at_once(connection, tenants=sorted({item.tenant for item in items})):
         cursor = connection.execute(COMMIT, _parameters(lane, items), binary=True)
     return _outcomes(items, cursor.fetchall())
 

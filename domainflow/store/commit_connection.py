@@ -59,6 +59,8 @@ class CommitConnection:
         self.close()
         try:
             self._connection = self._connect()
+            # From the first on: of one that psycopg counted first, it does not notice that preparing it failed.
+            self._connection.prepare_threshold = 0
             self.lane.raise_generation(self._connection)
             return streams.now_us(self._connection)
         except psycopg.Error as error:

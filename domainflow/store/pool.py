@@ -90,7 +90,7 @@ def take_role(connection: Connection[TupleRow], role: str) -> None:
 
 
 def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
-    """Return an open pool of at most `size` connections that act as `role`; each is checked when it is taken."""
+    """Return an open pool of at most `size` connections that act as `role`; see `lend`."""
 
     def configure(connection: Connection[TupleRow]) -> None:
         take_role(connection, role)
@@ -103,12 +103,40 @@ def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool
         kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
         connection_class=_tenacious(dsn, given_up=lambda: pool.closed),
         configure=configure,
-        check=ConnectionPool.check_connection,
         name=f"domainflow-{role}",
         open=False,
     )
     pool.open()
     return pool
+
+
+@contextmanager
+def lend(pool: ConnectionPool[Connection[TupleRow]], timeout_s: float) -> Iterator[Connection[TupleRow]]:
+    """Lend a connection whose server answers, as soon as there is one. Raises what a pool's `getconn` does.
+
+    A pool that checks by itself sleeps after each dead one, twice as long each time, and misses a server that comes
+    and goes. Here a dead one is given back, for the pool to replace, and the next is taken at once.
+    """
+    connection = _answering(pool, time.monotonic() + timeout_s)
+    try:
+        yield connection
+    finally:
+        pool.putconn(connection)
+
+
+def _answering(pool: ConnectionPool[Connection[TupleRow]], deadline_s: float) -> Connection[TupleRow]:
+    while True:
+        connection = pool.getconn(deadline_s - time.monotonic())
+        try:
+            pool.check_connection(connection)
+        except psycopg.Error:
+            connection.close()
+            pool.putconn(connection)
+        except BaseException:
+            pool.putconn(connection)
+            raise
+        else:
+            return connection
 
 
 def _tenacious(dsn: Callable[[], str], *, given_up: Callable[[], bool]) -> type[Connection[TupleRow]]:

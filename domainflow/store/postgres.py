@@ -66,10 +66,8 @@ class Postgres:
             yield connection
 
     def connect_lane(self) -> Connection[TupleRow]:
-        """Open a connection for a commit lane: prepared from the first statement on."""
-        connection = self._connect("app")
-        connection.prepare_threshold = 0
-        return connection
+        """Open a connection for a commit lane."""
+        return self._connect("app")
 
     def connect_listener(self) -> Connection[TupleRow]:
         """Open a connection that will hold the runtime's lock and listen."""
@@ -132,7 +130,10 @@ def _opened(
     wait_s = min(timeout_s, CONNECTION_S)
     connection, committing = None, False
     try:
-        with source.connection(wait_s) as connection, transaction(connection, tenants=tenants, one_instant=one_instant):
+        with (
+            pool.lend(source, wait_s) as connection,
+            transaction(connection, tenants=tenants, one_instant=one_instant),
+        ):
             yield connection
             committing = True
     except PoolTimeout as error:

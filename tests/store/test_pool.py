@@ -2,12 +2,14 @@
 
 import socket
 import time
+from contextlib import ExitStack
 
+import psycopg
 import pytest
 from databases import Database
 from durable import SOON_S, in_thread, migrated
 from psycopg.conninfo import make_conninfo
-from psycopg_pool import PoolClosed
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from domainflow.errors import StoreUnavailable
 from domainflow.store import pool
@@ -50,7 +52,7 @@ def test_a_server_that_is_back_is_found_at_once_however_long_it_was_gone(place: 
         await_tries(place, 3, for_s=AWAY_S)
         place.back = True
         began_s = time.monotonic()
-        with opened.connection(SOON_S) as connection:
+        with pool.lend(opened, SOON_S) as connection:
             assert connection.execute("select 1").fetchone() == (1,)
         assert time.monotonic() - began_s < FOUND_AGAIN_S
         assert opened.get_stats().get("connections_errors", 0) == 0, "the pool waits longer after each of them"
@@ -64,8 +66,44 @@ def test_a_pool_that_has_no_server_can_be_closed(place: Place) -> None:
     began_s = time.monotonic()
     opened.close()
     assert time.monotonic() - began_s < FOUND_AGAIN_S
-    with pytest.raises(PoolClosed), opened.connection():
+    with pytest.raises(PoolClosed), pool.lend(opened, SOON_S):
         pass
+
+
+def test_a_pool_of_dead_connections_gives_a_living_one_at_once_however_often_they_die(
+    place: Place, migrated: Database
+) -> None:
+    place.back = True
+    opened = pool.open_pool(place, "app", size=4)
+    try:
+        for _ in range(3):
+            with ExitStack() as stack:
+                pids = [stack.enter_context(pool.lend(opened, SOON_S)).info.backend_pid for _ in range(4)]
+            end(migrated, pids)
+            began_s = time.monotonic()
+            with pool.lend(opened, SOON_S) as connection:
+                assert connection.info.backend_pid not in pids
+            assert time.monotonic() - began_s < FOUND_AGAIN_S
+    finally:
+        opened.close()
+
+
+def end(database: Database, pids: list[int]) -> None:
+    with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
+        for pid in pids:
+            admin.execute("select pg_terminate_backend(%s, 10000)", (pid,))
+
+
+def test_a_connection_that_is_lent_out_is_waited_for_no_longer_than_said(place: Place) -> None:
+    place.back = True
+    opened = pool.open_pool(place, "app", size=1)
+    try:
+        with pool.lend(opened, SOON_S), pytest.raises(PoolTimeout), pool.lend(opened, 0.1):
+            pass
+        with pool.lend(opened, SOON_S):
+            pass
+    finally:
+        opened.close()
 
 
 @pytest.mark.parametrize("dsn", ["postgres//alice:secret@db", "host=db password=secret secret", "host=db secret=1"])
