@@ -137,6 +137,9 @@ def commit_each(stage_: Stage, answers: Answers, items: list[Item]) -> None:
         stage_.committer.commit((item,), answers.to(f"{item.stream}@{item.version}"))
 
 
+SYNC: Final = b"S\0\0\0\x04"  # ends what is sent at once, and commits it
+
+
 class Wire:
     """A way to the server that can lose an answer: the commit arrives, nothing comes back, and then the line is cut."""
 
@@ -198,7 +201,7 @@ class Wire:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
-                if self._armed and b"COMMIT\0" in data:
+                if self._armed and (b"COMMIT\0" in data or SYNC in data):
                     self._armed = False
                     self._deaf.add(client)
                 server.sendall(data)
