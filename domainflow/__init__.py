@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from domainflow.security.input import load_spec
     from domainflow.settings import Settings
     from domainflow.spec import CampaignSpec
-    from domainflow.views import Change, PhaseView, View
+    from domainflow.subscriptions import Subscription
+    from domainflow.views import Change, FeedChange, PhaseView, View
 
 __version__: Final = "0.1.0"
 
@@ -25,11 +26,13 @@ _HOMES: Final = {
     "CampaignHandle": "domainflow.handle",
     "CampaignSpec": "domainflow.spec",
     "Change": "domainflow.views",
+    "FeedChange": "domainflow.views",
     "Operations": "domainflow.operations",
     "PhaseView": "domainflow.views",
     "Principal": "domainflow.security.context",
     "Runtime": "domainflow.runtime",
     "Settings": "domainflow.settings",
+    "Subscription": "domainflow.subscriptions",
     "View": "domainflow.views",
     "load_spec": "domainflow.security.input",
 }
@@ -39,11 +42,13 @@ __all__ = [
     "CampaignHandle",
     "CampaignSpec",
     "Change",
+    "FeedChange",
     "Operations",
     "PhaseView",
     "Principal",
     "Runtime",
     "Settings",
+    "Subscription",
     "View",
     "load_spec",
 ]

@@ -16,18 +16,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
+from domainflow.actors.hub import LOOK_AGAIN_S
 from domainflow.actors.system import STOP_S
-from domainflow.errors import AskTimeout, Unavailable
-from domainflow.handle import LOOK_AGAIN_S, CampaignHandle
+from domainflow.awaiting import AsyncSubscription, Caller, LoopEar
+from domainflow.errors import AskTimeout
+from domainflow.handle import CampaignHandle, left_s, not_yet
+from domainflow.meters import Count, Timing
 from domainflow.operations import CREATE_S, Operations
 from domainflow.runtime import Runtime
 from domainflow.security.context import Principal
 from domainflow.settings import Settings
 from domainflow.spec import CampaignSpec
+from domainflow.store.pool import CONNECTION_S
+from domainflow.subscriptions import Quiet
 from domainflow.views import Change, View
 
-THREADS: Final = 8  # twice the connections that they compete for
-CALLS: Final = "domainflow-aio"
 LIFE: Final = "domainflow-aio-life"
 
 P = ParamSpec("P")
@@ -35,25 +38,10 @@ R = TypeVar("R")
 Twin = TypeVar("Twin", Operations, CampaignHandle)
 
 
-class _Caller:
-    """Runs blocking calls on threads of its own, for one loop."""
-
-    def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, CALLS)
-
-    async def call(self, function: Callable[[], R]) -> R:
-        """Return what `function` returns. Cancelled, it is let finish."""
-        try:
-            called = self.threads.submit(function)
-        except RuntimeError as error:  # the pool takes no more after its shutdown
-            raise Unavailable("this runtime is closed; nothing was done") from error
-        return await asyncio.shield(asyncio.wrap_future(called))
-
-
 class _Awaited:
     """What has a blocking twin and a way to call it."""
 
-    def __init__(self, caller: _Caller, twin: Operations | CampaignHandle) -> None:
+    def __init__(self, caller: Caller, twin: Operations | CampaignHandle) -> None:
         self._caller = caller
         self._blocking = twin
 
@@ -73,7 +61,7 @@ def _awaited(
 class AsyncCampaignHandle(_Awaited):
     """One campaign in one principal's name; `CampaignHandle` says what each method does."""
 
-    def __init__(self, caller: _Caller, handle: CampaignHandle) -> None:
+    def __init__(self, caller: Caller, handle: CampaignHandle) -> None:
         """Use `AsyncOperations.campaign` or `create_campaign`."""
         super().__init__(caller, handle)
         self._handle = handle
@@ -94,46 +82,58 @@ class AsyncCampaignHandle(_Awaited):
     start_phase = _awaited(CampaignHandle.start_phase)
     skip_phase = _awaited(CampaignHandle.skip_phase)
     rerun_phase = _awaited(CampaignHandle.rerun_phase)
-    view = _awaited(CampaignHandle.view)
     listed = _awaited(CampaignHandle.listed)
+
+    async def view(self, *, at_least: int = 0, timeout_s: float = CONNECTION_S) -> View:
+        """Return what is durable now, and includes version `at_least`. Holds no thread between two looks."""
+        deadline_s, ear = time.monotonic() + timeout_s, LoopEar()
+        look = functools.partial(self._handle.reading.view, deadline_s)
+        with self._handle.hub.listening(self._handle.stream, ear):
+            while (view := await self._caller.call(look)).version < at_least:
+                if time.monotonic() > deadline_s:
+                    raise AskTimeout(not_yet(view, at_least, timeout_s))
+                await ear.rest(left_s(deadline_s))
+        return view
 
     async def watch(self, after: int = 0, timeout_s: float | None = None) -> AsyncIterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.
 
         Holds no thread between two looks. Raises AskTimeout when nothing happens for `timeout_s`.
         """
-        quiet_since_s = time.monotonic()
-        while True:
-            deadline_s = None if timeout_s is None else quiet_since_s + timeout_s
-            seen = await self._caller.call(functools.partial(self._handle.reading.look, after, deadline_s))
-            for change in seen.changes:
-                yield change
-                after, quiet_since_s = change.version, time.monotonic()
-            if seen.ended:
-                return
-            if timeout_s is not None and time.monotonic() - quiet_since_s > timeout_s:
-                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s; it is {seen.status}")
-            if not seen.changes:
-                await asyncio.sleep(LOOK_AGAIN_S)
+        quiet, ear = Quiet(timeout_s), LoopEar()
+        with self._handle.hub.listening(self._handle.stream, ear):
+            while True:
+                look = functools.partial(self._handle.reading.look, after, quiet.deadline_s)
+                seen = await self._caller.call(look)
+                for change in seen.changes:
+                    yield change
+                    after = change.version
+                    quiet.over()
+                if seen.ended:
+                    return
+                quiet.check(f"campaign {self.id}, which is {seen.status},")
+                if not seen.changes:
+                    await ear.rest(quiet.left_s(LOOK_AGAIN_S))
 
     async def wait(self, timeout_s: float = 600.0) -> View:
         """Return the view once it is completed, failed, cancelled or paused. Raises AskTimeout.
 
         Holds no thread between two looks.
         """
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s, ear = time.monotonic() + timeout_s, LoopEar()
         look = functools.partial(self._handle.reading.rest, deadline_s)
-        while (rest := await self._caller.call(look)).view is None:
-            if time.monotonic() > deadline_s:
-                raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
-            await asyncio.sleep(LOOK_AGAIN_S)
+        with self._handle.hub.listening(self._handle.stream, ear):
+            while (rest := await self._caller.call(look)).view is None:
+                if time.monotonic() > deadline_s:
+                    raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
+                await ear.rest(left_s(deadline_s))
         return rest.view
 
 
 class AsyncOperations(_Awaited):
     """What one principal may ask of a runtime; `Operations` says what each method does."""
 
-    def __init__(self, caller: _Caller, operations: Operations) -> None:
+    def __init__(self, caller: Caller, operations: Operations) -> None:
         """Use `AsyncRuntime.as_principal`."""
         super().__init__(caller, operations)
         self._operations = operations
@@ -144,6 +144,12 @@ class AsyncOperations(_Awaited):
         return self._operations.principal
 
     campaigns = _awaited(Operations.campaigns)
+    release = _awaited(Operations.release)
+
+    async def subscribe(self, after: str | None = None, timeout_s: float | None = None) -> AsyncSubscription:
+        """Subscribe to what the principal may see: `async for change in await operations.subscribe()`."""
+        subscribe = functools.partial(self._operations.subscribe, after, timeout_s)
+        return AsyncSubscription(self._caller, await self._caller.call(subscribe))
 
     async def create_campaign(
         self, spec: CampaignSpec, *, idempotency_key: str = "", timeout_s: float = CREATE_S
@@ -167,7 +173,7 @@ class AsyncRuntime:
         """Use `AsyncRuntime.open`."""
         self._runtime = runtime
         self._life = life
-        self._caller = _Caller()
+        self._caller = Caller()
 
     @classmethod
     def open(  # noqa: PLR0913 - those of `Runtime.open`
@@ -219,6 +225,10 @@ class AsyncRuntime:
     def tree(self) -> list[tuple[str, str, int]]:
         """Return (path, status, messages waiting) of every actor, parents first. Reads memory only."""
         return self._runtime.tree()
+
+    def metrics(self) -> tuple[Count | Timing, ...]:
+        """Return what was counted and timed in this process since it began, by name and labels. Reads memory only."""
+        return self._runtime.metrics()
 
     def as_principal(self, principal: Principal) -> AsyncOperations:
         """Return everything that can be asked for, in somebody's name. Raises InvalidInput: not a name."""

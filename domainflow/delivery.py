@@ -21,7 +21,7 @@ from domainflow.security.context import Context
 from domainflow.store import commands, leases
 from domainflow.store.commands import Boxed
 from domainflow.store.postgres import UNDONE
-from domainflow.store.presence import notify
+from domainflow.store.transaction import Kind
 from domainflow.tree import Parts
 from domainflow.vocabulary import CampaignStatus
 
@@ -106,7 +106,7 @@ class Delivery:
                 self._parts.let_go(self._stream, LET_GO_S)
 
     def _other_owner(self, deadline_s: float) -> str | None:
-        with self._parts.store.upkeep(timeout_s=_left_s(deadline_s)) as connection:
+        with self._parts.store.upkeep(Kind.OWNERSHIP, timeout_s=_left_s(deadline_s)) as connection:
             owner = leases.owner(connection, self._stream)
         return owner[0] if owner and owner[2] and owner[0] != self._parts.runtime else None
 
@@ -115,16 +115,12 @@ class Delivery:
     def _by_box(self, command: msgspec.Struct, context: Context, owner: str, deadline_s: float) -> Ack | None:
         id_ = str(uuid.UUID(new_id()))
         tenant = context.principal.tenant
-        boxed = Boxed(id_, self._stream, tenant, encode(command), encode(context), expired=False)
+        boxed = Boxed(id_, self._stream, tenant, encode(command), encode(context))
         in_doubt, left_s = self._in_doubt, _left_s(deadline_s)
-        with self._parts.store.tenants(tenant, timeout_s=left_s) as connection:
+        with self._parts.store.tenants(Kind.BOX, tenant, timeout_s=left_s) as connection:
             commands.put(connection, boxed, deadline_s=left_s)
             self._in_doubt = True  # from here on, until it is answered or taken back
-        with (
-            contextlib.suppress(StoreUnavailable),  # it is only a hint
-            self._parts.store.upkeep(timeout_s=_left_s(deadline_s)) as connection,
-        ):
-            notify(connection, "command_box")
+        self._parts.tell("command_box")
         body = self._await(boxed, owner, deadline_s)
         self._in_doubt = in_doubt
         if body is None:
@@ -138,7 +134,7 @@ class Delivery:
         """Wait for the answer; None: time is up or the owner is gone, and the command is taken back."""
         alive_at_s = time.monotonic()
         while (left_s := _left_s(deadline_s)) > 0:
-            with self._parts.store.tenants(boxed.tenant, timeout_s=left_s) as connection:
+            with self._parts.store.tenants(Kind.BOX, boxed.tenant, timeout_s=left_s) as connection:
                 body = commands.answer(connection, boxed.id)
             if body is not None:
                 return body
@@ -152,7 +148,7 @@ class Delivery:
     def _take_back(self, boxed: Boxed) -> bytes | None:
         """Take the command back, unless it was answered this very moment; None: it is taken back."""
         refusal = Refusal("unavailable", "taken back by its sender; nothing was done")
-        with self._parts.store.tenants(boxed.tenant, timeout_s=TAKE_BACK_S) as connection:
+        with self._parts.store.tenants(Kind.BOX, boxed.tenant, timeout_s=TAKE_BACK_S) as connection:
             if commands.withdraw(connection, boxed.id, encode(refusal)):
                 return None
             return commands.answer(connection, boxed.id)

@@ -10,6 +10,7 @@ from domainflow.actors.campaign.messages import AccountBatches, CampaignReport, 
 from domainflow.actors.rules import Ack
 from domainflow.security.context import Context, system
 from domainflow.store import work_items
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import NO_ITEMS
 from domainflow.tree import Parts
 from domainflow.vocabulary import PHASES
@@ -37,8 +38,8 @@ def drain(parts: Parts, stream: str, context: Context, *, deadline_s: float) -> 
 
 
 def _report(parts: Parts, campaign: str, deadline_s: float) -> CampaignReport:
-    with parts.store.upkeep(timeout_s=deadline_s - time.monotonic()) as connection:
-        work_items.rescue(connection, parts.runtime)
+    parts.store.rescue(parts.runtime)
+    with parts.store.upkeep(Kind.LEDGER, timeout_s=deadline_s - time.monotonic()) as connection:
         done = work_items.done(connection, [campaign]).get(campaign, [])
         counts = work_items.ledger(connection, [campaign]).get(campaign, NO_ITEMS)
     if done:

@@ -4,6 +4,7 @@ Blocking, for threads of the host. Every command goes to the actor that owns the
 the command box; what is read comes from Postgres (`reading`).
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -26,6 +27,7 @@ from domainflow.actors.campaign.messages import (
     StartCampaign,
     StartPhase,
 )
+from domainflow.actors.hub import LOOK_AGAIN_S
 from domainflow.actors.rules import Ack
 from domainflow.delivery import Delivery
 from domainflow.errors import AskTimeout, InvalidInput
@@ -33,13 +35,14 @@ from domainflow.ids import new_id
 from domainflow.reading import Reading
 from domainflow.security.context import Context, Principal
 from domainflow.security.input import check_key, check_parts
+from domainflow.store.pool import CONNECTION_S
+from domainflow.subscriptions import Quiet
 from domainflow.tree import Parts
 from domainflow.views import Change, View
 from domainflow.vocabulary import Phase
 from domainflow.work import dns_resolvers
 
 COMMAND_S: Final = 10.0
-LOOK_AGAIN_S: Final = 0.05
 
 
 class CampaignHandle:
@@ -52,6 +55,7 @@ class CampaignHandle:
         self.id = id_
         self.stream = campaign.stream_of(id_)
         self.reading = Reading(parts, principal, id_)
+        self.hub = parts.hub
 
     # --- commands: each returns when it is durable, and says at which version
 
@@ -108,9 +112,19 @@ class CampaignHandle:
 
     # --- reading
 
-    def view(self) -> View:
-        """Return what is durable now. Raises NotFound."""
-        return self.reading.view()
+    def view(self, *, at_least: int = 0, timeout_s: float = CONNECTION_S) -> View:
+        """Return what is durable now, and includes version `at_least`: an answer's, or a change's, from any process.
+
+        Raises NotFound; AskTimeout when it has not come so far within `timeout_s`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        ear = threading.Event()
+        with self.hub.listening(self.stream, ear):
+            while (view := self.reading.view(deadline_s)).version < at_least:
+                if time.monotonic() > deadline_s:
+                    raise AskTimeout(not_yet(view, at_least, timeout_s))
+                _rest(ear, deadline_s)
+        return view
 
     def listed(self) -> Listed | None:
         """Return what its list of words or names came to, with what was left out; None: a pattern. Raises NotFound."""
@@ -121,26 +135,30 @@ class CampaignHandle:
 
         Resume with the version of the last change seen. Raises AskTimeout when nothing happens for `timeout_s`.
         """
-        quiet_since_s = time.monotonic()
-        while True:
-            seen = self.reading.look(after, None if timeout_s is None else quiet_since_s + timeout_s)
-            for change in seen.changes:
-                yield change
-                after, quiet_since_s = change.version, time.monotonic()
-            if seen.ended:
-                return
-            if timeout_s is not None and time.monotonic() - quiet_since_s > timeout_s:
-                raise AskTimeout(f"nothing happened to campaign {self.id} for {timeout_s} s; it is {seen.status}")
-            if not seen.changes:
-                time.sleep(LOOK_AGAIN_S)
+        quiet = Quiet(timeout_s)
+        ear = threading.Event()
+        with self.hub.listening(self.stream, ear):
+            while True:
+                seen = self.reading.look(after, quiet.deadline_s)
+                for change in seen.changes:
+                    yield change
+                    after = change.version
+                    quiet.over()
+                if seen.ended:
+                    return
+                quiet.check(f"campaign {self.id}, which is {seen.status},")
+                if not seen.changes:
+                    _rest(ear, quiet.deadline_s)
 
     def wait(self, timeout_s: float = 600.0) -> View:
         """Return the view once it is completed, failed, cancelled or paused. Raises AskTimeout."""
         deadline_s = time.monotonic() + timeout_s
-        while (rest := self.reading.rest(deadline_s)).view is None:
-            if time.monotonic() > deadline_s:
-                raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
-            time.sleep(LOOK_AGAIN_S)
+        ear = threading.Event()
+        with self.hub.listening(self.stream, ear):
+            while (rest := self.reading.rest(deadline_s)).view is None:
+                if time.monotonic() > deadline_s:
+                    raise AskTimeout(f"campaign {self.id} is still {rest.status} after {timeout_s} s")
+                _rest(ear, deadline_s)
         return rest.view
 
     # --- within the house
@@ -154,6 +172,21 @@ class CampaignHandle:
         check_key(idempotency_key)
         context = Context(principal=self._principal, correlation_id=new_id(), idempotency_key=idempotency_key)
         return Delivery(self._parts, self.stream).deliver(command, context, timeout_s=deadline_s - time.monotonic())
+
+
+def not_yet(view: View, at_least: int, timeout_s: float) -> str:
+    """Say that a campaign has not come so far in time."""
+    return f"campaign {view.id} is at version {view.version} after {timeout_s} s, not yet at {at_least}"
+
+
+def left_s(deadline_s: float | None) -> float:
+    """How long to wait for a word before the next look."""
+    return LOOK_AGAIN_S if deadline_s is None else max(min(LOOK_AGAIN_S, deadline_s - time.monotonic()), 0.0)
+
+
+def _rest(ear: threading.Event, deadline_s: float | None) -> None:
+    ear.wait(left_s(deadline_s))
+    ear.clear()  # what is said during a look counts
 
 
 def _checked(command: CampaignCommand) -> CampaignCommand:

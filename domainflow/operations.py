@@ -22,8 +22,11 @@ from domainflow.security import gate
 from domainflow.security.context import Context, Principal
 from domainflow.security.input import check_key, checked_spec
 from domainflow.spec import CampaignSpec, KeywordRule, PatternSource, Source
-from domainflow.store import campaigns, sources, streams
+from domainflow.store import campaigns, feed, reconcile_sql, sources, streams
 from domainflow.store.campaigns import Summary
+from domainflow.store.feed import Position
+from domainflow.store.transaction import Kind
+from domainflow.subscriptions import Following, Subscription
 from domainflow.tree import Parts
 from domainflow.work import dns_resolvers, freezing, generation
 
@@ -99,17 +102,35 @@ class Operations:
                 return
 
     def _exists(self, id_: str, timeout_s: float) -> bool:
-        with self._parts.store.tenants(self.principal.tenant, timeout_s=timeout_s) as connection:
+        with self._parts.store.tenants(Kind.VIEW, self.principal.tenant, timeout_s=timeout_s) as connection:
             return streams.head(connection, campaign.stream_of(id_)) is not None
 
     def campaign(self, id_: str) -> CampaignHandle:
         """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
-        with self._parts.store.tenants(self.principal.tenant) as connection:
+        return CampaignHandle(self._parts, self.principal, self._find(id_).id)
+
+    def release(self, id_: str) -> None:
+        """Have the reconciler start a campaign's actor again, which it left alone since that came to nothing each time.
+
+        Raises NotFound: it is not left alone, or there is no such campaign; Denied.
+        """
+        found = self._find(id_)
+        stream = campaign.stream_of(found.id)
+        rule = self._must("campaigns:execute", owner=found.principal)
+        with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:
+            if not reconcile_sql.in_quarantine(connection, stream):
+                raise NotFound(f"campaign {found.id} is not in quarantine; nothing was done")
+        self._parts.note("released", self.principal, "quarantine.release", rule, stream=stream)
+        with self._parts.store.upkeep(Kind.SWEEP) as connection:
+            reconcile_sql.release(connection, stream)
+
+    def _find(self, id_: str) -> Summary:
+        with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:
             found = campaigns.find(connection, id_)
         if len(found) != 1 or not self._sees(found[0]):
             which = "no campaign" if not found else "more than one campaign"
             raise NotFound(f"there is {which} {id_} that {self.principal.id} may see")
-        return CampaignHandle(self._parts, self.principal, found[0].id)
+        return found[0]
 
     def campaigns(self, limit: int = 100, before: Summary | None = None) -> list[Summary]:
         """Return up to `limit` campaigns that the principal may read, newest first, those created before `before`.
@@ -119,18 +140,39 @@ class Operations:
         if not 1 <= limit <= MOST_LISTED:
             raise InvalidInput(f"campaigns: limit: {limit} must be from 1 to {MOST_LISTED}")
         at = (before.created_at, before.id) if before else FAR_FUTURE
-        with self._parts.store.tenants(self.principal.tenant) as connection:
+        with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:
             page = campaigns.newest(connection, before=at, limit=limit)
         return [summary for summary in page if self._sees(summary)]
+
+    def subscribe(self, after: str | None = None, timeout_s: float | None = None) -> Subscription:
+        """Yield what happens to every campaign that the principal may see, as it becomes durable, by whichever runtime.
+
+        Each change once, in its campaign's order; between campaigns in no order that means anything. To go on after
+        anything at all, keep a change's `bookmark`, or the subscription's, once its effect is kept.
+
+        Args:
+            after: a bookmark. None: what is committed from now on; "0.0.0": everything there is.
+            timeout_s: AskTimeout is raised when nothing happens for so long. None: never.
+
+        Raises InvalidInput: no bookmark; Denied.
+        """
+        position = None if after is None else Position.parse(after)
+        self._must("campaigns:read")
+        if position is None:
+            with self._parts.store.upkeep(Kind.FEED) as connection:
+                position = feed.now(connection)
+        return Subscription(self._parts, Following(self._parts, self.principal, position), timeout_s)
 
     def _sees(self, summary: Summary) -> bool:
         return gate.visible(self.principal, tenant=summary.tenant, owner=summary.principal)
 
-    def _must(self, permission: str) -> None:
-        decision = gate.check(self.principal, permission, tenant=self.principal.tenant)
+    def _must(self, permission: str, owner: str | None = None) -> str:
+        """Return the rule that allows it. Raises Denied."""
+        decision = gate.check(self.principal, permission, tenant=self.principal.tenant, owner=owner)
         if not decision.allowed:
-            self._parts.note_denied(self.principal, permission, decision.rule)
+            self._parts.note("denied", self.principal, permission, decision.rule)
             raise Denied(f"{self.principal.id} may not {permission}: {decision.rule}")
+        return decision.rule
 
     def _id_for(self, key: str) -> str:
         """A retry with the same key must speak of the same campaign."""
@@ -150,10 +192,19 @@ class Operations:
             size_bytes=frozen.size_bytes,
             lines=frozen.count,
         )
-        with frozen, self._parts.store.tenants(self.principal.tenant, timeout_s=timeout_s) as connection:
-            sources.put(connection, self.principal.tenant, stored, frozen.chunks(sources.CHUNK_BYTES))
+        with frozen:
+            self._store(stored, frozen, timeout_s)
         dropped = tuple(sorted((str(reason), number) for reason, number in frozen.dropped.items()))
         return source, Listed(lines=frozen.count, lines_total=frozen.lines_total, dropped=dropped)
+
+    def _store(self, stored: sources.StoredSource, frozen: freezing.Frozen, timeout_s: float) -> None:
+        store, tenant = self._parts.store, self.principal.tenant
+        with store.tenants(Kind.VIEW, tenant, timeout_s=timeout_s) as connection:
+            if sources.is_stored(connection, tenant, stored.sha256):
+                return
+        packed = sources.packed(frozen.chunks(sources.CHUNK_BYTES))
+        with packed as chunks, store.tenants(Kind.SOURCE, tenant, timeout_s=timeout_s) as connection:
+            sources.put(connection, tenant, stored, chunks)
 
 
 def _left_s(deadline_s: float) -> float:

@@ -5,6 +5,7 @@ that has a deadline for what is left until then.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domainflow.actors.campaign import actor as campaign
@@ -15,6 +16,7 @@ from domainflow.security.context import Principal
 from domainflow.store import campaigns, leases, streams
 from domainflow.store.campaigns import Summary
 from domainflow.store.pool import CONNECTION_S
+from domainflow.store.transaction import Kind
 from domainflow.tree import Parts
 from domainflow.views import RECENT, Change, View, change, view
 from domainflow.vocabulary import CampaignStatus
@@ -52,17 +54,14 @@ class Reading:
 
     def summary(self, *, deleted: bool = False, timeout_s: float = CONNECTION_S) -> Summary:
         """Return how a list shows it, `deleted` or not. Raises NotFound, also to whoever may not know of it."""
-        with self._parts.store.tenants(self._principal.tenant, timeout_s=timeout_s) as connection:
-            found = campaigns.find(connection, self._id, deleted=deleted)
-        if not found or not gate.visible(self._principal, tenant=found[0].tenant, owner=found[0].principal):
-            raise NotFound(f"there is no campaign {self._id}")
-        return found[0]
+        with self._parts.store.tenants(Kind.VIEW, self._principal.tenant, timeout_s=timeout_s) as connection:
+            return self._seen(campaigns.find(connection, self._id, deleted=deleted))
 
     def view(self, deadline_s: float | None = None) -> View:
         """Return what is durable now. Raises NotFound."""
-        summary = self.summary(timeout_s=_left_s(deadline_s))
-        rules = campaign.RULES
-        with self._parts.store.tenants(summary.tenant, timeout_s=_left_s(deadline_s)) as connection:
+        tenant, rules = self._principal.tenant, campaign.RULES
+        with self._parts.store.tenants(Kind.VIEW, tenant, timeout_s=_left_s(deadline_s)) as connection:
+            summary = self._seen(campaigns.find(connection, self._id))
             loaded = streams.load(connection, self._stream, fold_version=rules.fold_version)
             recent = streams.events(connection, self._stream, after=max(0, loaded.version - RECENT), limit=RECENT)
             owner = leases.owner(connection, self._stream)
@@ -73,13 +72,14 @@ class Reading:
         """Return what its list came to; None: a pattern. Raises NotFound."""
         summary = self.summary()
         rules = campaign.RULES
-        with self._parts.store.tenants(summary.tenant) as connection:
+        with self._parts.store.tenants(Kind.VIEW, summary.tenant) as connection:
             return rules.fold(streams.load(connection, self._stream, fold_version=rules.fold_version)).spec.listed
 
     def look(self, after: int, deadline_s: float | None) -> Seen:
         """Return up to PAGE changes above version `after` that are there, in order. Raises NotFound."""
-        summary = self.summary(timeout_s=_left_s(deadline_s))
-        with self._parts.store.tenants(summary.tenant, timeout_s=_left_s(deadline_s)) as connection:
+        tenant = self._principal.tenant
+        with self._parts.store.tenants(Kind.VIEW, tenant, timeout_s=_left_s(deadline_s)) as connection:
+            summary = self._seen(campaigns.find(connection, self._id))
             page = streams.events(connection, self._stream, after=after, limit=PAGE)
         last = page[-1].version if page else after
         ended = summary.status in ENDED and summary.version <= last
@@ -89,6 +89,11 @@ class Reading:
         """Return whether it is completed, failed, cancelled or paused. Raises NotFound."""
         status = self.summary(timeout_s=_left_s(deadline_s)).status
         return Rest(status, self.view(deadline_s) if status in STILL else None)
+
+    def _seen(self, found: Sequence[Summary]) -> Summary:
+        if not found or not gate.visible(self._principal, tenant=found[0].tenant, owner=found[0].principal):
+            raise NotFound(f"there is no campaign {self._id}")
+        return found[0]
 
 
 def _left_s(deadline_s: float | None) -> float:

@@ -15,11 +15,12 @@ from domainflow.actors.system import STOP_S
 from domainflow.engines.process import WorkerProcess, dismiss, start_early
 from domainflow.errors import StoreUnavailable
 from domainflow.ids import new_id
+from domainflow.meters import METERS, Count, Timing
 from domainflow.operations import Operations
 from domainflow.security.context import Principal
 from domainflow.security.input import check_identifier
 from domainflow.settings import Settings, dotenv, from_environment
-from domainflow.store import migrate, pool, work_items
+from domainflow.store import migrate, pool
 from domainflow.store.embedded import EmbeddedServer, default_home
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
@@ -27,6 +28,7 @@ from domainflow.tree import Parts
 
 DSN = "DOMAINFLOW_DSN"
 ADMIN_DSN = "DOMAINFLOW_ADMIN_DSN"
+POOLED_DSN = "DOMAINFLOW_POOLED_DSN"
 
 _log = structlog.get_logger()
 
@@ -55,7 +57,8 @@ class Runtime:
         """Open a runtime; returns when its actors have started.
 
         Args:
-            dsn: of Postgres 15 or later. None: DOMAINFLOW_DSN, from the environment or `.env`; else embedded.
+            dsn: of Postgres 15 or later. None: DOMAINFLOW_DSN, from the environment or `.env`; else embedded. Beside
+                it DOMAINFLOW_POOLED_DSN may lead to the same database through a pooler.
             admin_dsn: migrates the schema on open. None: DOMAINFLOW_ADMIN_DSN; the embedded server has its own.
                 Without one the schema must be there and of this version.
             home: the folder for server, lab and caches. None: DOMAINFLOW_HOME, else the user's data folder.
@@ -79,7 +82,8 @@ class Runtime:
                 server = EmbeddedServer(folder)
                 server.ensure()
                 dsn, admin_dsn = server.dsn("domainflow_app"), server.dsn("domainflow")
-            return cls._start(dsn, admin_dsn, folder, settings, (campaigns, work), early, server)
+            dsns = (dsn, admin_dsn, env.get(POOLED_DSN) if server is None else None)
+            return cls._start(dsns, folder, settings, (campaigns, work), early, server)
         except BaseException:
             dismiss(early)
             if server is not None:
@@ -89,18 +93,19 @@ class Runtime:
     @classmethod
     def _start(  # noqa: PLR0913, PLR0917 - the second half of open
         cls,
-        dsn: str,
-        admin_dsn: str | None,
+        dsns: tuple[str, str | None, str | None],
         home: Path,
         settings: Settings,
         roles: tuple[bool, bool],
         early: list[WorkerProcess],
         server: EmbeddedServer | None,
     ) -> Self:
+        dsn, admin_dsn, pooled_dsn = dsns
         _prepare_schema(dsn, admin_dsn)
         store = Postgres(
             (lambda: server.dsn("domainflow_app")) if server else (lambda: dsn),
             revive=server.ensure if server else _nothing_to_revive,
+            pooled_dsn=pooled_dsn,
         )
         runtime = str(UUID(new_id()))
         parts = Parts(
@@ -147,6 +152,10 @@ class Runtime:
         """Return (path, status, messages waiting) of every actor, parents first."""
         return [(ref.path, str(ref.status), ref.waiting()) for ref in self._parts.directory.tree()]
 
+    def metrics(self) -> tuple[Count | Timing, ...]:
+        """Return what was counted and timed in this process since it began, by name and labels."""
+        return METERS.snapshot()
+
     # --- what it does
 
     def as_principal(self, principal: Principal) -> Operations:
@@ -184,8 +193,7 @@ class Runtime:
     def _leave(self) -> None:
         """Give back what is held at once, rather than when the lease has run out."""
         try:
-            with self.store.upkeep() as connection:
-                work_items.give_back(connection, self.id, but=[])
+            self.store.give_back(self.id, but=[])
             self._parts.presence.leave()
         except StoreUnavailable as error:
             _log.warning("left_without_a_word", error=str(error)[:200])

@@ -1,6 +1,6 @@
 """The supervision tree of a runtime: who is a child of whom, with what restart rule. Wiring only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,13 +19,17 @@ from domainflow.actors.directory import Directory
 from domainflow.actors.dynamic import DynamicSupervisor, StartChild, StopChild
 from domainflow.actors.effects import CLAIMER, Tell, Wake
 from domainflow.actors.envelope import Reply
+from domainflow.actors.hub import Hub
+from domainflow.actors.leader import Leader
 from domainflow.actors.listener import Listener
+from domainflow.actors.notifier import Moved, Notifier, Outbox
 from domainflow.actors.pattern import actor as pattern
-from domainflow.actors.reconciler import Actors, Reconciler
+from domainflow.actors.reconciler.actor import Actors, Reconciler
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Budget, Policy, Restart, Strategy
 from domainflow.actors.rules import AuditContext, Rules, encode
 from domainflow.actors.shell import EventSourced
+from domainflow.actors.store_watch import StoreWatch
 from domainflow.actors.supervisor import ChildSpec, Supervisor
 from domainflow.actors.system import System
 from domainflow.engines.local import LocalEngine
@@ -36,12 +40,14 @@ from domainflow.security.context import Context, Principal, system
 from domainflow.settings import Settings
 from domainflow.store import leases
 from domainflow.store.commit_connection import CommitConnection
+from domainflow.store.hints import Hints
 from domainflow.store.port import AuditNote, Committed, HeldElsewhere, Loaded
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
+from domainflow.store.transaction import Kind
 
 READERS = 2
-DENIAL_S = 10.0
+NOTE_S = 10.0
 # Postgres may be gone for minutes: its actors wait for it themselves, so what they fail of is worth some patience.
 PATIENT = Budget(max_restarts=10, period_s=60.0)
 
@@ -60,6 +66,8 @@ class Parts:
     system: System = field(default_factory=System)
     early: list[WorkerProcess] = field(default_factory=list)  # the first engine takes them out
     clock: DatabaseClock = field(default_factory=DatabaseClock)
+    hub: Hub = field(default_factory=Hub)
+    outbox: Outbox = field(default_factory=Outbox)
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "readers"))
 
     @property
@@ -70,7 +78,8 @@ class Parts:
     @property
     def committer(self) -> Coordinator:
         """The way to the store."""
-        return Coordinator(self._find_lane, self.clock, lanes=self.settings.commit_lanes)
+        lanes, holds_lease = self.settings.commit_lanes, self.presence.holds_lease
+        return Coordinator(self._find_lane, self.clock, lanes=lanes, holds_lease=holds_lease)
 
     def _find_lane(self, number: int) -> Ref[LaneMessage] | None:
         return cast("Ref[LaneMessage] | None", self.directory.find(f"store/commit-{number}"))
@@ -99,19 +108,20 @@ class Parts:
         if supervisor is not None:
             stop, context = StopChild(campaign.campaign_of(stream)), Context(principal=system(""), correlation_id="")
             supervisor.ask(stop, context, timeout_s=timeout_s)
-        with self.store.upkeep(timeout_s=timeout_s) as connection:
+        with self.store.upkeep(Kind.OWNERSHIP, timeout_s=timeout_s) as connection:
             leases.release_stream(connection, self.runtime, stream)
 
-    def note_denied(self, principal: Principal, permission: str, rule: str) -> None:
-        """Record a denial that no actor heard of, and wait until it is recorded. Raises Unavailable."""
+    def note(self, what: str, principal: Principal, command: str, rule: str, *, stream: str = "") -> None:
+        """Record what no actor heard of, and wait until it is recorded. Raises Unavailable."""
         audit = AuditContext(
-            principal=principal.id, roles=principal.roles, correlation=new_id(), command=permission, decision=rule
+            principal=principal.id, roles=principal.roles, correlation=new_id(), command=command, decision=rule
         )
-        note = AuditNote(tenant=principal.tenant, type="audit.denied", context=encode(audit), body=encode({}))
+        body = encode({"stream": stream} if stream else {})
+        note = AuditNote(tenant=principal.tenant, type=f"audit.{what}", context=encode(audit), body=body)
         recorded = Reply()
         self.committer.note(note, recorded.set)
-        if not isinstance(recorded.get(DENIAL_S), Committed):
-            raise Unavailable("the denial could not be recorded; nothing was done")
+        if not isinstance(recorded.get(NOTE_S), Committed):
+            raise Unavailable(f"that it is {what} could not be recorded; nothing was done")
 
     def start_soon(self, stream: str) -> None:
         """Have the actor of a campaign's stream started, without waiting."""
@@ -159,12 +169,15 @@ class Parts:
 
     def _store_children(self) -> list[ChildSpec]:
         lanes = [self._pinned(f"commit-{n}", partial(self._lane, n)) for n in range(self.settings.commit_lanes)]
-        return [self._pinned("listener", lambda: Listener(self.presence, hint=self._hint)), *lanes]
+        listener = self._pinned("listener", lambda: Listener(self.presence, hint=self._hint))
+        last = [self._pinned("notifier", self._notifier), self._pinned("watch", StoreWatch)]
+        return [listener, *lanes, *last]  # no lane ends with those
 
     def _upkeep_children(self) -> list[ChildSpec]:
         specs = [self._pinned("command_box", self._command_box)]
         if self.campaigns:
             specs += [self._pinned("admission", self._admission), self._pinned("reconciler", self._reconciler)]
+            specs.append(self._pinned("leader", lambda: Leader(self.store, runtime=self.runtime)))
         return specs
 
     def _lane(self, number: int) -> CommitLane:
@@ -174,10 +187,18 @@ class Parts:
             legal_moves=LEGAL_MOVES,
             read=self._read,
             readers=self.readers,
+            on_committed=self._moved,
         )
 
     def _claimer(self) -> Claimer:
-        return Claimer(self.store, self._engine, runtime=self.runtime, home=self.home, tick_s=self.settings.tick_s)
+        return Claimer(
+            self.store,
+            self._engine,
+            runtime=self.runtime,
+            holds_lease=self.presence.holds_lease,
+            home=self.home,
+            tick_s=self.settings.tick_s,
+        )
 
     def _engine(self, tell: Callable[[object], None]) -> LocalEngine:
         return LocalEngine(
@@ -197,6 +218,7 @@ class Parts:
             self.store,
             self.find_campaign,
             runtime=self.runtime,
+            holds_lease=self.presence.holds_lease,
             most_running=self.settings.most_running,
             tick_s=self.settings.tick_s,
         )
@@ -204,20 +226,54 @@ class Parts:
     def _reconciler(self) -> Reconciler:
         return Reconciler(
             self.store,
-            Actors(self.start_soon, lambda stream: self.find_campaign(campaign.campaign_of(stream)) is not None),
+            self.committer,
+            Actors(
+                lambda: self.find("campaigns"),
+                self.campaign_spec,
+                lambda stream: self.find_campaign(campaign.campaign_of(stream)) is not None,
+            ),
             runtime=self.runtime,
             sweep_s=self.settings.sweep_s,
-            takes_over=self.campaigns,
         )
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         return self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)
 
+    # --- hints
+
+    def tell(self, *words: str, moved: Collection[str] = ()) -> None:
+        """Have all runtimes told that there may be something to see: for whom, or on which streams."""
+        if self.outbox.put(*words, moved=moved) and (notifier := self.directory.find("store/notifier")):
+            notifier.signal(Wake())
+
+    def _moved(self, streams: Collection[str]) -> None:
+        """Streams were committed here: whoever waits for them is woken, here at once and elsewhere by a hint."""
+        campaigns = [stream for stream in streams if stream.startswith(campaign.PREFIX)]
+        if campaigns:
+            self.hub.wake(campaigns)
+            self.tell(moved=campaigns)
+
     def _hint(self, payload: str) -> None:
+        if (moved := Moved.parse(payload)) is not None:
+            self._hear(moved)
+            return
+        if not payload:
+            self.hub.wake_all()
         for path in (f"upkeep/{payload}",) if payload else (CLAIMER, "upkeep/command_box", "upkeep/admission"):
             ref = self.directory.find(path)
             if ref is not None:
                 ref.signal(Wake())
+
+    def _hear(self, moved: Moved) -> None:
+        if moved.runtime == self.runtime:
+            return
+        if moved.streams:
+            self.hub.wake(moved.streams)
+        else:
+            self.hub.wake_all()
+
+    def _notifier(self) -> Notifier:
+        return Notifier(self.outbox, self.runtime, Hints(self.store.connect_listener))
 
     @staticmethod
     def _pinned(name: str, factory: Callable[[], Any]) -> ChildSpec:

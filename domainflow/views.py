@@ -9,10 +9,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from domainflow.actors.campaign.actor import RULES
+from domainflow.actors.campaign.actor import RULES, campaign_of
 from domainflow.actors.campaign.events import BatchesAccounted, CampaignEvent
 from domainflow.actors.campaign.state import Campaign, PhaseState
 from domainflow.store.campaigns import Summary
+from domainflow.store.feed import Placed
 from domainflow.store.port import Recorded
 from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Mode, Phase, PhaseStatus
 
@@ -63,6 +64,13 @@ class Change(Struct, frozen=True, kw_only=True):
     event: CampaignEvent
 
 
+class FeedChange(Change, frozen=True, kw_only=True):
+    """One thing that happened to some campaign, with where a subscription goes on behind it."""
+
+    campaign: str  # uuid
+    bookmark: str
+
+
 def view(summary: Summary, state: Campaign, recent: Sequence[Recorded], *, version: int, held_by: str | None) -> View:
     """Return the view of a state; `recent` are its last events, in order."""
     rates = {phase: _rate(phase, recent) for phase in PHASES}
@@ -90,9 +98,26 @@ def change(recorded: Recorded) -> Change:
     return Change(
         version=recorded.version,
         type=recorded.type,
-        recorded_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=recorded.recorded_at_us),
+        recorded_at=_time(recorded),
         event=RULES.decode_event(recorded),
     )
+
+
+def feed_change(placed: Placed) -> FeedChange:
+    """Return one event of the feed for people."""
+    recorded = placed.recorded
+    return FeedChange(
+        version=recorded.version,
+        type=recorded.type,
+        recorded_at=_time(recorded),
+        event=RULES.decode_event(recorded),
+        campaign=campaign_of(recorded.stream),
+        bookmark=str(placed.position),
+    )
+
+
+def _time(recorded: Recorded) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=recorded.recorded_at_us)
 
 
 def _phase(phase: Phase, state: PhaseState, rate_per_s: float | None) -> PhaseView:

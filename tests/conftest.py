@@ -12,9 +12,9 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
-from databases import Database, reachable_folder
+from databases import Database, await_none_idle, reachable_folder
 
-from domainflow.store import migrate
+from domainflow.store import migrate, open_transactions
 from domainflow.store.embedded import EmbeddedServer
 
 # One profile for all: the same examples everywhere, so that a red run can be repeated.
@@ -30,6 +30,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("DOMAINFLOW_") and name not in {"DOMAINFLOW_PG_BIN", "DOMAINFLOW_PG_USER"}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_transaction_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test did, nothing that it opened a transaction for is still in it; set up first, so checked last."""
+    before = open_transactions.all_open()
+    yield
+    assert [str(each) for each in open_transactions.all_open() if each not in before] == []
+    if "server" in request.fixturenames:
+        await_none_idle(request.getfixturevalue("server").dsn("domainflow"))
 
 
 @pytest.fixture

@@ -1,8 +1,17 @@
 """What tests name of the stage that conftest sets: a module of its own, since every folder may have a conftest."""
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+import psycopg
+
+GONE_S: Final = 10.0  # for a server to notice that a client has died
+IDLE: Final = """
+select pid, datname, application_name, query from pg_stat_activity where state like 'idle in transaction%'
+"""
 
 
 @dataclass(frozen=True)
@@ -18,3 +27,12 @@ def reachable_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="domainflow-", dir="/var/tmp"))
     folder.chmod(0o755)
     return folder
+
+
+def await_none_idle(dsn: str) -> None:
+    """Wait until no session of the server idles in a transaction; fail, and name those that do."""
+    deadline_s = time.monotonic() + GONE_S
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while left := connection.execute(IDLE).fetchall():
+            assert time.monotonic() < deadline_s, f"idle in transaction: {left}"
+            time.sleep(0.01)

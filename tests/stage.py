@@ -1,19 +1,13 @@
 """What the tests of lane and shell share: the real kernel with real commit lanes over real Postgres, and no more."""
 
-import contextlib
-import os
 import queue
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from durable import SOON_S, Actor
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.children import ChildSpec
@@ -22,6 +16,7 @@ from domainflow.actors.coordinator.lane import CommitLane
 from domainflow.actors.coordinator.messages import Load
 from domainflow.actors.dynamic import DynamicSupervisor, StartChild
 from domainflow.actors.effects import Tell
+from domainflow.actors.hub import Hub
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Budget, Policy, Restart
 from domainflow.actors.rules import Rules
@@ -51,6 +46,7 @@ class Stage:
             self.store if not lane_dsn else Postgres(lambda: lane_dsn, revive=nothing_to_revive, connections=1)
         )
         self.clock = DatabaseClock()
+        self.hub = Hub()
         self.readers = ThreadPoolExecutor(2, "readers")
         self.system = System()
         self.told: queue.SimpleQueue[Tell] = queue.SimpleQueue()
@@ -64,12 +60,21 @@ class Stage:
                 ChildSpec(name="actors", factory=lambda: DynamicSupervisor(AT_ONCE), kind="supervisor"),
             ]
         )
-        self.committer = Coordinator(lambda n: self.find(f"store/commit-{n}"), self.clock, lanes=lanes)
+        self.holds_lease = True
+        self.leases_asked = 0
+        self.committer = Coordinator(
+            lambda n: self.find(f"store/commit-{n}"), self.clock, lanes=lanes, holds_lease=self.ask_lease
+        )
 
     def find(self, path: str) -> Ref[Any]:
         ref = self.system.environment.directory.find(path)
         assert ref is not None
         return ref
+
+    def ask_lease(self) -> bool:
+        """Whether this runtime's lease holds, as the test wants it."""
+        self.leases_asked += 1
+        return self.holds_lease
 
     def put_on(self, rules: Rules[Any, Any, Any], stream: str, name: str = "") -> Ref[Any]:
         """Have the actor of a stream alive."""
@@ -93,6 +98,7 @@ class Stage:
             legal_moves=LEGAL_MOVES,
             read=self._read,
             readers=self.readers,
+            on_committed=self.hub.wake,
         )
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
@@ -135,81 +141,3 @@ class Answers:
 def commit_each(stage_: Stage, answers: Answers, items: list[Item]) -> None:
     for item in items:
         stage_.committer.commit((item,), answers.to(f"{item.stream}@{item.version}"))
-
-
-SYNC: Final = b"S\0\0\0\x04"  # ends what is sent at once, and commits it
-
-
-class Wire:
-    """A way to the server that can lose an answer: the commit arrives, nothing comes back, and then the line is cut."""
-
-    def __init__(self, dsn: str, folder: Path) -> None:
-        parts = conninfo_to_dict(dsn)
-        self._server = f"{parts['host']}/.s.PGSQL.{parts['port']}"
-        parts.pop("requirepeer", None)
-        self.dsn = make_conninfo(**parts | {"host": str(folder)})  # type: ignore[arg-type]  # a dict of anything
-        self._path = folder / f".s.PGSQL.{parts['port']}"
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._path))
-        self._listener.listen(8)
-        self._deaf: set[socket.socket] = set()  # clients that hear nothing any more
-        self._armed = False
-        self._lines: list[tuple[socket.socket, socket.socket]] = []
-        self._threads: list[threading.Thread] = []
-        self._run(self._accept)
-
-    def lose_the_answer_of_the_next_commit(self) -> None:
-        """What was asked before it is still answered."""
-        self._armed = True
-
-    def cut(self) -> None:
-        """End the deaf lines, on both sides."""
-        for client, server in self._lines:
-            if client in self._deaf:
-                for end in (client, server):
-                    with contextlib.suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept; closing it does not
-        self._threads[0].join(SOON_S)
-        self._deaf = {client for client, _ in self._lines}
-        self.cut()
-        for thread in self._threads:
-            thread.join(SOON_S)
-        for end in (self._listener, *(end for line in self._lines for end in line)):
-            end.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)  # noqa: PTH108 - as the socket module names it
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._server)
-                self._lines.append((client, server))
-                self._run(self._ask, client, server)
-                self._run(self._answer, client, server)
-
-    def _run(self, pump: Callable[..., None], *ends: socket.socket) -> None:
-        thread = threading.Thread(target=pump, args=ends, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _ask(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := client.recv(65536):
-                if self._armed and (b"COMMIT\0" in data or SYNC in data):
-                    self._armed = False
-                    self._deaf.add(client)
-                server.sendall(data)
-            server.shutdown(socket.SHUT_RDWR)
-
-    def _answer(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := server.recv(65536):
-                if client not in self._deaf:
-                    client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)

@@ -14,7 +14,8 @@ from child import eventually
 from databases import Database
 
 from domainflow import AsyncRuntime, CampaignSpec, Operations, Principal, Runtime
-from domainflow.aio import LIFE, THREADS, AsyncCampaignHandle, AsyncOperations
+from domainflow.aio import LIFE, AsyncCampaignHandle, AsyncOperations
+from domainflow.awaiting import THREADS
 from domainflow.errors import AskTimeout, CommandRejected, NotFound, Unavailable
 from domainflow.operations import CampaignHandle
 from domainflow.spec import PatternSource

@@ -21,6 +21,7 @@ from domainflow.security.context import Context, system
 from domainflow.store import leases, work_items
 from domainflow.store.leases import Held
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import NO_ITEMS, Done, LedgerCounts
 from domainflow.vocabulary import PHASES, CampaignStatus
 
@@ -35,11 +36,30 @@ FindCampaign = Callable[[str], Ref[CampaignReport] | None]  # by uuid; None: no 
 class Admission(Behaviour[object]):
     """Looks at the ledger for all campaigns of this runtime at once."""
 
-    def __init__(self, store: Postgres, find: FindCampaign, *, runtime: str, most_running: int, tick_s: float) -> None:
-        """Wire it. `most_running` campaigns execute at once here; `tick_s` is the time between two looks."""
+    def __init__(  # noqa: PLR0913 - what admission needs, from three sides
+        self,
+        store: Postgres,
+        find: FindCampaign,
+        *,
+        runtime: str,
+        holds_lease: Callable[[], bool],
+        most_running: int,
+        tick_s: float,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            store: where the ledger is.
+            find: the campaigns' actors.
+            runtime: whose campaigns these are.
+            holds_lease: whether it still counts as alive; one that may not tells its campaigns nothing.
+            most_running: campaigns that execute at once here.
+            tick_s: between two looks.
+        """
         self._store = store
         self._find = find
         self._runtime = runtime
+        self._holds_lease = holds_lease
         self._most_running = most_running
         self._tick_s = tick_s
         self._reported: set[str] = set()  # campaigns that have a report to answer
@@ -56,13 +76,14 @@ class Admission(Behaviour[object]):
     def on_idle(self) -> None:
         """Look; again after a tick."""
         try:
-            self._look()
+            if self._holds_lease():
+                self._look()
         except Unavailable as error:
             _log.warning("admission_waits_for_store", error=str(error)[:200])
         self.cell.start_timer("tick", self._tick_s, Wake())
 
     def _look(self) -> None:
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.LEDGER) as connection:
             held = leases.held(connection, self._runtime)
             # Of those whose actor has ended nobody takes a report, and there may be thousands of them.
             campaigns = [campaign for each in held if self._find(campaign := campaign_of(each.stream)) is not None]

@@ -4,7 +4,7 @@ The answer is written in the actor's own commit, with its events. Woken by a hin
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from domainflow.security.context import Context
 from domainflow.store import commands
 from domainflow.store.commands import Boxed
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 
 COMMAND_S: Final = 30.0
 
@@ -28,8 +29,14 @@ _log = structlog.get_logger()
 Activate: TypeAlias = Callable[[str], Ref[CampaignCommand] | None]  # None: it is being started, ask again
 
 
+class Again(NamedTuple):
+    """Time to look for the commands of a stream again."""
+
+    stream: str
+
+
 class CommandBox(Behaviour[object]):
-    """Carries commands from the box to the actors."""
+    """Carries commands from the box to the actors: of each stream one after the other, of all streams at once."""
 
     def __init__(self, store: Postgres, activate: Activate, *, runtime: str, tick_s: float) -> None:
         """Wire it. `activate` returns the actor of a stream, or starts it and returns None; it must not wait."""
@@ -37,34 +44,43 @@ class CommandBox(Behaviour[object]):
         self._activate = activate
         self._runtime = runtime
         self._tick_s = tick_s
-        self._delivered: set[str] = set()  # to an actor, not answered yet
+        # Streams whose oldest command is with the actor, or could not be given to it a moment ago: the next one of
+        # them must not overtake it, and none of the others waits for it.
+        self._busy: set[str] = set()
 
     def on_start(self) -> None:
         self.cell.signal(Wake())
 
     def on_signal(self, signal: object) -> None:
-        if isinstance(signal, Answer):
-            self._hear(str(signal.token), signal)
+        match signal:
+            case Again(stream=stream):
+                self._busy.discard(stream)
+            case Answer(token=Boxed() as boxed):
+                self._hear(boxed, signal)
+            case _:
+                pass
 
     def on_idle(self) -> None:
         """Deliver what waits; again after a tick."""
         try:
-            with self._store.upkeep() as connection:
-                pending = commands.pending(connection, self._runtime)
+            with self._store.upkeep(Kind.DELIVER) as connection:
+                pending = commands.pending(connection, self._runtime, busy=self._busy)
             for boxed in pending:
                 self._deliver(boxed)
         except Unavailable as error:
             _log.warning("command_box_waits_for_store", error=str(error)[:200])
         self.cell.start_timer("tick", self._tick_s, Wake())
 
+    # --- in
+
     def _deliver(self, boxed: Boxed) -> None:
-        if boxed.id in self._delivered:
-            return
-        if boxed.expired:
+        if boxed.left_s <= 0:
+            # Also to an actor that has it already: a commit that comes now finds it answered, and does nothing.
             self._withdraw(boxed.id, Unavailable("the command's deadline had passed; nothing was done"))
             return
         ref = self._activate(boxed.stream)
         if ref is None:
+            self._put_off(boxed.stream)
             return
         try:
             command = msgspec.msgpack.decode(boxed.body, type=CampaignCommand)
@@ -73,22 +89,40 @@ class CommandBox(Behaviour[object]):
             self._withdraw(boxed.id, Rejected(f"the command cannot be read: {error}"))
             return
         context = msgspec.structs.replace(context, box_id=boxed.id)
-        self.cell.request(ref, command, context, token=boxed.id, timeout_s=COMMAND_S)
-        self._delivered.add(boxed.id)  # not before: a full mailbox takes it at another look
+        try:
+            self.cell.request(ref, command, context, token=boxed, timeout_s=min(boxed.left_s, COMMAND_S))
+        except Unavailable:  # a full mailbox
+            self._put_off(boxed.stream)
+        else:
+            self._busy.add(boxed.stream)
 
-    def _hear(self, command: str, answer: Answer) -> None:
+    def _put_off(self, stream: str) -> None:
+        """Try again a tick later."""
+        self._busy.add(stream)
+        self.cell.start_timer(stream, self._tick_s, Again(stream))
+
+    # --- out
+
+    def _hear(self, boxed: Boxed, answer: Answer) -> None:
         """What the actor recorded just now is answered already; what it recorded before, or could not, is not."""
-        self._delivered.discard(command)
-        if isinstance(answer.error, Fenced):
-            return  # the stream's new owner finds it in the box
-        if isinstance(answer.error, Rejected | Conflict):
-            self._withdraw(command, answer.error)
-        elif answer.error is None:
-            self._answer(command, answer.value)
+        self._busy.discard(boxed.stream)
+        try:
+            match answer.error:
+                case None:
+                    self._answer(boxed.id, answer.value)
+                case Fenced():
+                    pass  # the stream's new owner finds it in the box
+                case Rejected() | Conflict() as error:
+                    self._withdraw(boxed.id, error)
+                case _:
+                    self._put_off(boxed.stream)
+        except Unavailable as error:
+            _log.warning("command_box_waits_for_store", error=str(error)[:200])
+            self._put_off(boxed.stream)
 
     def _withdraw(self, command: str, error: DomainFlowError) -> None:
         self._answer(command, Refusal(error.code, str(error)))
 
     def _answer(self, command: str, answer: object) -> None:
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.DELIVER) as connection:
             commands.withdraw(connection, command, encode(answer))

@@ -17,6 +17,7 @@ from pykka._future import _Unset
 from pykka._threading import ThreadingFutureResult
 
 from domainflow.errors import ActorStopped, AskTimeout
+from domainflow.held import refuse_to_wait
 from domainflow.security.context import Context
 
 _log = structlog.get_logger()
@@ -95,7 +96,8 @@ class Reply(pykka.ThreadingFuture[object]):
 
         Raises:
             AskTimeout: no answer in time; the message may still be handled, and the answer be fetched later.
-            RuntimeError: called inside an actor and not answered yet. Actors never wait: see `Cell.request`.
+            RuntimeError: called inside an actor, or in a transaction, and not answered yet. Actors never wait: see
+                `Cell.request`.
             Exception: what the actor failed or refused it with.
         """
         if self._get_hook is not None:
@@ -109,6 +111,7 @@ class Reply(pykka.ThreadingFuture[object]):
     def _wait(self, wait_s: float | None) -> None:
         if here.path:
             raise RuntimeError(f"{here.path} must not wait for an answer: use request(), its answer comes as a signal")
+        refuse_to_wait("an answer")
         with self._gate:
             if self._result is not None:
                 return

@@ -29,6 +29,7 @@ class Listener(Behaviour[object]):
         self._presence = presence
         self._hint = hint
         self._tries = 0  # in vain, since the store was there
+        self._lapses = 0  # of the lease, said
 
     def on_start(self) -> None:
         self._presence.appear()
@@ -42,6 +43,9 @@ class Listener(Behaviour[object]):
             self._wait(error)
             return
         self._tries = 0
+        if self._lapses != self._presence.lapses:
+            self._lapses = self._presence.lapses
+            _log.error("lease_lapsed", lapses=self._lapses)  # too slow to renew it: others may have taken over
         for payload in payloads:
             self._hint(payload)
         self.cell.signal(Wake())

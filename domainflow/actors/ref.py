@@ -13,6 +13,7 @@ from domainflow.actors.envelope import Envelope, Reply, here
 from domainflow.actors.mailbox import Mailbox
 from domainflow.clock import Clock
 from domainflow.errors import ActorStopped, AskCycle, AskTimeout
+from domainflow.held import refuse_to_wait
 from domainflow.security.context import Context
 
 ASK_TIMEOUT_S: Final = 5.0
@@ -79,13 +80,14 @@ class Ref(Generic[M_contra]):
             AskTimeout: no answer in time. A message that had not been begun is not handled any more.
             ActorStopped: the actor has ended, or failed at this or before it.
             MailboxFull: not delivered; try later.
-            RuntimeError: called inside an actor; nothing was sent.
+            RuntimeError: called inside an actor, or in a transaction; nothing was sent.
             Exception: the actor's refusal.
         """
         if here.path:
             raise RuntimeError(
                 f"{here.path} must not wait for {self.path}: use request(), its answer comes as a signal"
             )
+        refuse_to_wait(self.path)
         deadline_s = self._clock.monotonic_s() + timeout_s
         if context.deadline_s is None or deadline_s < context.deadline_s:
             context = msgspec.structs.replace(context, deadline_s=deadline_s)

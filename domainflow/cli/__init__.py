@@ -16,7 +16,7 @@ from domainflow.cli import errors
 from domainflow.cli.options import DEFAULT_ROLES, Options, own_name, with_default_seed
 
 EXIT_CODES: Final = """\
-Exit codes: 0 done, 1 the campaign failed or was cancelled or verify found faults, 2 bad input or refused, \
+Exit codes: 0 done, 1 the campaign failed or was cancelled or a check found something, 2 bad input or refused, \
 3 unavailable now, 4 conflict, 5 stored data contradicts itself, 70 internal error, 130 interrupted, 143 terminated. \
 docs/cli.md says more."""
 
@@ -24,6 +24,7 @@ docs/cli.md says more."""
 VERBS: Final = {
     "run": ("run:run", "Create a campaign from a spec file and run it here until it ends."),
     "verify": ("verify:verify", "Prove what is stored: chains, states, ledgers, results. Exit 1 if there are faults."),
+    "reconcile": ("reconcile:reconcile", "Show what would be mended, and what is in quarantine. Exit 1 if any is."),
     "lab": ("lab:lab", "Serve a small internet on loopback, made from a seed, until Ctrl-C."),
     "worker": ("worker:worker", "Execute whatever campaigns are there, until Ctrl-C."),
     "doctor": ("doctor:doctor", "Look whether everything that a run needs is in order."),

@@ -20,6 +20,7 @@ from domainflow.lab.process import read_ports
 from domainflow.operations import CampaignHandle, Operations
 from domainflow.runtime import Runtime
 from domainflow.store import doctor_sql
+from domainflow.store.transaction import Kind
 from domainflow.vocabulary import CampaignStatus
 
 Find: TypeAlias = Callable[[Operations], CampaignHandle]
@@ -65,7 +66,7 @@ def tell(options: Options, campaign: str, command: Command) -> int:
     with opened(options, campaigns=False, work=False) as (runtime, operations):
         handle = operations.campaign(campaign)
         ack = command(handle)
-        with runtime.store.upkeep() as connection:
+        with runtime.store.upkeep(Kind.TOOL) as connection:
             others = [str(one) for one in doctor_sql.runtimes(connection) if one.alive and one.id != runtime.id]
     status = ack.status if ack else None
     output = Output(json=options.json)

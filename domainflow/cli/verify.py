@@ -1,14 +1,18 @@
 """`domainflow verify`: the verifier, one line a fault. What is a fault is `domainflow.verify`'s."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from domainflow.cli.errors import FAILED
 from domainflow.cli.options import Global
 from domainflow.cli.output import Output
 from domainflow.cli.session import opened
 from domainflow.verify import Fault
+from domainflow.verify import Progress as Told
 from domainflow.verify import verify as faults_of
 
 
@@ -16,11 +20,8 @@ def verify(*, options: Global) -> int:
     """Prove what is stored: chains, states, ledgers, results. Exit 1 if there are faults."""
     output = Output(json=options.json)
     number = 0
-    with (
-        opened(options, campaigns=False, work=False) as (runtime, _),
-        Console(file=sys.stderr).status("verifying") as status,
-    ):
-        for fault in faults_of(runtime.store, progress=lambda step, done: status.update(f"verifying: {step} {done}")):
+    with opened(options, campaigns=False, work=False) as (runtime, _), _bar() as told:
+        for fault in faults_of(runtime.store, progress=told):
             number += 1
             _say(output, fault)
     if options.json:
@@ -28,6 +29,23 @@ def verify(*, options: Global) -> int:
     else:
         output.line(f"{number} faults" if number else "no faults", "red" if number else "green")
     return FAILED if number else 0
+
+
+@contextmanager
+def _bar() -> Iterator[Told]:
+    """Show on standard error how far it is, where that is a terminal."""
+    columns = (TextColumn("verifying {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # What is redirected comes out on standard error: only where both are the same screen.
+    shared = sys.stdout.isatty()
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=shared) as bar:
+        steps: dict[str, TaskID] = {}
+
+        def told(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = bar.add_task(step)
+            bar.update(steps[step], completed=done, total=max(done, total))
+
+        yield told
 
 
 def _say(output: Output, fault: Fault) -> None:

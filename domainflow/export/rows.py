@@ -17,6 +17,7 @@ from domainflow.spec import Pattern
 from domainflow.store import export_sql, results
 from domainflow.store.export_sql import Reading
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 from domainflow.vocabulary import (
     OUTCOME_OF,
     PHASES,
@@ -124,7 +125,7 @@ class _Reader:
         base = self._spec.base
         names = generation.names(self._spec.source, base + start, base + stop, self._file)
         # A phase's results are stored after those it worked on: read in this order, what is seen fits together.
-        with self._store.tenants(self._tenant) as connection:
+        with self._store.tenants(Kind.VIEW, self._tenant) as connection:
             codes = self._codes.of(connection, start, stop)
             hits = self._dns.hits(connection, start, stop, DnsHit)
             pages = self._http.hits(connection, start, stop, Page)

@@ -1,5 +1,6 @@
 """The read model of campaigns: listed, counted against quotas, marked; always in the transaction that decides."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final, LiteralString
 
@@ -50,6 +51,7 @@ select c.id::text, c.tenant, c.principal, c.name, h.status, c.business_status, c
   from domainflow.campaign c join domainflow.head h on h.stream = 'campaign/' || c.id
  where (c.deleted_at is null or %s) and c.id between %s::uuid and %s::uuid limit 2
 """
+OWNERS: Final[LiteralString] = "select id::text, principal from domainflow.campaign where id = any(%s::uuid[])"
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -108,6 +110,11 @@ def find(connection: Connection[TupleRow], prefix: str, *, deleted: bool = False
         return []
     bounds = (digits.ljust(UUID_DIGITS, "0"), digits.ljust(UUID_DIGITS, "f"))
     return [_summary(row) for row in connection.execute(FIND, (deleted, *bounds)).fetchall()]
+
+
+def owners(connection: Connection[TupleRow], ids: Collection[str]) -> dict[str, str]:
+    """Return whose these campaigns are, by id; those whose rows are gone are left out."""
+    return dict(connection.execute(OWNERS, (list(ids),)).fetchall())
 
 
 def _summary(row: TupleRow) -> Summary:

@@ -3,6 +3,7 @@
 Put in by who wants it done, answered in the owner's commit; the id is the idempotency key of the delivery.
 """
 
+from collections.abc import Collection
 from typing import Final, LiteralString
 
 from msgspec import Struct
@@ -13,11 +14,23 @@ PUT: Final[LiteralString] = """
 insert into domainflow.command (id, stream, tenant, body, context, deadline)
 values (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
 """
+# From stream to stream by the index, whose rows of one stream may be thousands.
 PENDING: Final[LiteralString] = """
-select c.id::text, c.stream, c.tenant, c.body, c.context, c.deadline < clock_timestamp()
-  from domainflow.command c join domainflow.head h on h.stream = c.stream
- where c.answered_at is null and h.owner = %s::uuid
- order by c.created_at limit 100
+with recursive waiting(stream) as (
+  (select stream from domainflow.command where answered_at is null order by stream limit 1)
+  union all
+  select (select c.stream from domainflow.command c where c.answered_at is null and c.stream > w.stream
+           order by c.stream limit 1)
+    from waiting w where w.stream is not null
+)
+select c.id::text, c.stream, c.tenant, c.body, c.context, extract(epoch from c.deadline - clock_timestamp())::float8
+  from waiting w
+ cross join lateral (select owner from domainflow.head where stream = w.stream) h
+ cross join lateral (
+   select id, stream, tenant, body, context, deadline, created_at from domainflow.command
+    where stream = w.stream and answered_at is null order by created_at, id limit 1) c
+ where h.owner = %(runtime)s::uuid and not w.stream = any(%(busy)s)
+ order by c.created_at, c.id limit 500
 """
 ANSWER: Final[LiteralString] = "select answer from domainflow.command where id = %s"
 # Only as long as nobody answered: who gives up must not race with the commit that answers.
@@ -25,12 +38,15 @@ WITHDRAW: Final[LiteralString] = """
 update domainflow.command set answered_at = clock_timestamp(), answer = %s
  where id = %s and answered_at is null returning 1
 """
-PRUNE: Final[LiteralString] = (
-    "delete from domainflow.command where created_at < clock_timestamp() - interval '24 hours'"
-)
-PRUNE_KEYS: Final[LiteralString] = (
-    "delete from domainflow.idempotency where created_at < clock_timestamp() - interval '24 hours'"
-)
+PRUNE: Final[LiteralString] = """
+delete from domainflow.command where id = any(array(
+  select id from domainflow.command where created_at < clock_timestamp() - interval '24 hours' limit %s))
+"""
+PRUNE_KEYS: Final[LiteralString] = """
+delete from domainflow.idempotency where ctid = any(array(
+  select ctid from domainflow.idempotency where created_at < clock_timestamp() - interval '24 hours' limit %s))
+"""
+PRUNED_AT_ONCE: Final = 5_000  # of each: a day's are millions
 
 
 class Boxed(Struct, frozen=True):
@@ -41,7 +57,7 @@ class Boxed(Struct, frozen=True):
     tenant: str
     body: bytes
     context: bytes
-    expired: bool
+    left_s: float = 0.0  # until its deadline, when it was looked at; negative: it had passed
 
 
 def put(connection: Connection[TupleRow], command: Boxed, *, deadline_s: float) -> None:
@@ -49,9 +65,9 @@ def put(connection: Connection[TupleRow], command: Boxed, *, deadline_s: float) 
     connection.execute(PUT, (command.id, command.stream, command.tenant, command.body, command.context, deadline_s))
 
 
-def pending(connection: Connection[TupleRow], runtime: str) -> list[Boxed]:
-    """Return up to 100 unanswered commands for streams that `runtime` owns, oldest first."""
-    return [Boxed(*row) for row in connection.execute(PENDING, (runtime,)).fetchall()]
+def pending(connection: Connection[TupleRow], runtime: str, *, busy: Collection[str] = ()) -> list[Boxed]:
+    """Return the oldest unanswered command of each stream that `runtime` owns, but of `busy` ones; up to 500."""
+    return [Boxed(*row) for row in connection.execute(PENDING, {"runtime": runtime, "busy": list(busy)}).fetchall()]
 
 
 def answer(connection: Connection[TupleRow], command: str) -> bytes | None:
@@ -65,7 +81,7 @@ def withdraw(connection: Connection[TupleRow], command: str, answer_: bytes) -> 
     return connection.execute(WITHDRAW, (answer_, command)).fetchone() is not None
 
 
-def prune(connection: Connection[TupleRow]) -> None:
-    """Delete commands and idempotency records older than 24 hours."""
-    connection.execute(PRUNE)
-    connection.execute(PRUNE_KEYS)
+def prune(connection: Connection[TupleRow]) -> bool:
+    """Delete some commands and idempotency records that are older than 24 hours; True: there may be more."""
+    pruned = [connection.execute(query, (PRUNED_AT_ONCE,)).rowcount for query in (PRUNE, PRUNE_KEYS)]
+    return max(pruned) == PRUNED_AT_ONCE

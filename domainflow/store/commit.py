@@ -16,7 +16,7 @@ from psycopg.types.numeric import Int2, Int8
 from domainflow.store import campaigns, work_items
 from domainflow.store.commit_sql import COMMIT, FIND_EVENT, LOCK_HEADS, RAISE_GENERATION
 from domainflow.store.port import Committed, Foreign, Item, KeyTaken, Ledger, Outcome, OutOfStep, OverQuota, Stale
-from domainflow.store.transaction import at_once, transaction
+from domainflow.store.transaction import Kind, at_once, transaction
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,7 +51,8 @@ def commit_batch(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
 
     Raises psycopg.Error: nothing of the batch was written, unless the connection was lost (then nobody knows).
     """
-    with at_once(connection, tenants=sorted({item.tenant for item in items})):
+    tenants = sorted({item.tenant for item in items})
+    with at_once(connection, Kind.COMMIT, tenants=tenants):
         cursor = connection.execute(COMMIT, _parameters(lane, items), binary=True)
     return _outcomes(items, cursor.fetchall())
 
@@ -63,7 +64,7 @@ def commit_group(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
     """
     tenants = sorted({item.tenant for item in items})
     try:
-        with transaction(connection, tenants=tenants):
+        with transaction(connection, Kind.GROUP, tenants=tenants):
             _reserve_quota(connection, items)
             connection.execute(LOCK_HEADS, ([item.stream for item in items],))
             for item in items:
@@ -87,7 +88,7 @@ def needs_group(items: Sequence[Item]) -> bool:
 
 def was_committed(connection: Connection[TupleRow], item: Item) -> bool:
     """Whether `item` is in the store; only meaningful after `raise_generation`."""
-    with transaction(connection, tenants=(item.tenant,)):
+    with transaction(connection, Kind.RESOLVE, tenants=(item.tenant,)):
         row = connection.execute(FIND_EVENT, (item.stream, item.version)).fetchone()
     return row is not None and bytes(row[0]) == item.hash
 

@@ -20,7 +20,6 @@ RETRIED: Final = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
-    psycopg.errors.QueryCanceled,
 )
 # Of a value that has no form in which it could be sent, such as half a surrogate pair. Not of psycopg's own making.
 UNSENDABLE: Final = (UnicodeError, OverflowError, struct.error)

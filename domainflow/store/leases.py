@@ -18,9 +18,11 @@ MOVE_LOCK: Final[LiteralString] = "update domainflow.runtime set lock_key = %s w
 UNREGISTER: Final[LiteralString] = "delete from domainflow.runtime where id = %s"
 # Long dead: nothing names them any more but heads that whoever activates them will take over.
 FORGET_DEAD: Final[LiteralString] = """
-delete from domainflow.runtime r where r.lease_until < clock_timestamp() - interval '1 hour'
-   and not exists (select 1 from domainflow.work_item w where w.runtime = r.id and w.state = 1)
+delete from domainflow.runtime where id = any(array(
+  select r.id from domainflow.runtime r where r.lease_until < clock_timestamp() - interval '1 hour'
+     and not exists (select 1 from domainflow.work_item w where w.runtime = r.id and w.state = 1) limit %s))
 """
+FORGOTTEN_AT_ONCE: Final = 1_000
 # Epoch first: from this commit on, whatever the former owner sends is refused.
 CLAIM_STREAM: Final[LiteralString] = """
 update domainflow.head set epoch = epoch + 1, owner = %(runtime)s::uuid
@@ -33,16 +35,15 @@ select h.owner::text, r.host, r.pid, h.owner in (select id from domainflow.live_
   from domainflow.head h left join domainflow.runtime r on r.id = h.owner where h.stream = %s
 """
 RELEASE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s"
+RELEASE_SOME: Final[LiteralString] = """
+update domainflow.head set owner = null where owner = %(runtime)s::uuid and stream = any(array(
+  select stream from domainflow.head where owner = %(runtime)s::uuid order by stream limit %(most)s))
+"""
+RELEASED_AT_ONCE: Final = 1_000  # a runtime may own a hundred thousand
 RELEASE_ONE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s and stream = %s"
 HELD: Final[LiteralString] = """
 select stream, tenant, status from domainflow.head
  where owner = %s and status is not null and status not in ('pending', 'completed', 'cancelled') order by stream
-"""
-ORPHANS: Final[LiteralString] = """
-select stream from domainflow.head
- where status in ('queued', 'running', 'pausing')
-   and (owner is null or owner not in (select id from domainflow.live_runtime))
- order by stream limit %s
 """
 
 
@@ -70,8 +71,14 @@ def renew(connection: Connection[TupleRow], runtime: str, *, lease_s: float) -> 
     return connection.execute(RENEW, (lease_s, runtime)).fetchone() is not None
 
 
+def release_some(connection: Connection[TupleRow], runtime: str) -> bool:
+    """Give back some of its streams; True: there may be more."""
+    values = {"runtime": runtime, "most": RELEASED_AT_ONCE}
+    return connection.execute(RELEASE_SOME, values).rowcount == RELEASED_AT_ONCE
+
+
 def unregister(connection: Connection[TupleRow], runtime: str) -> None:
-    """Give back all streams and leave."""
+    """Give back all streams, which are few by now, and leave."""
     connection.execute(RELEASE, (runtime,))
     connection.execute(UNREGISTER, (runtime,))
 
@@ -108,11 +115,6 @@ def held(connection: Connection[TupleRow], runtime: str) -> list[Held]:
     return [Held(*row) for row in connection.execute(HELD, (runtime,)).fetchall()]
 
 
-def orphans(connection: Connection[TupleRow], *, limit: int) -> list[str]:
-    """Return streams of campaigns that should be executing and that no live runtime owns."""
-    return [row[0] for row in connection.execute(ORPHANS, (limit,)).fetchall()]
-
-
-def forget_dead(connection: Connection[TupleRow]) -> None:
-    """Delete runtimes that have been dead for an hour and hold nothing."""
-    connection.execute(FORGET_DEAD)
+def forget_dead(connection: Connection[TupleRow]) -> bool:
+    """Delete some runtimes that have been dead for an hour and hold nothing; True: there may be more."""
+    return connection.execute(FORGET_DEAD, (FORGOTTEN_AT_ONCE,)).rowcount == FORGOTTEN_AT_ONCE

@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.errors import SchemaMismatch, StoreUnavailable
+from domainflow.store.transaction import Kind, transaction
 
 LOCK_KEY: Final = 0x646F6D61696E  # "domain": of the session advisory lock
 LOCK_WAIT_S: Final = 60.0
@@ -104,7 +105,8 @@ def up(dsn: str) -> tuple[str, ...]:
     Raises SchemaMismatch (checksum, hole, newer schema) or StoreUnavailable (no lock in time): nothing was applied.
     """
     with _locked(dsn) as connection:
-        connection.execute(CREATE_TABLE)
+        with transaction(connection, Kind.MIGRATE):
+            connection.execute(CREATE_TABLE)
         have, want = applied(connection), known()
         _compare(have, want)
         missing = want[len(have) :]
@@ -118,7 +120,7 @@ def down(dsn: str, *, to: int) -> tuple[str, ...]:
     with _locked(dsn) as connection:
         doomed = [row for row in reversed(applied(connection)) if row.version > to]
         for row in doomed:
-            with connection.transaction():
+            with transaction(connection, Kind.MIGRATE):
                 connection.execute(_trusted(row.down_sql))
                 connection.execute(FORGET, (row.version,))
     return tuple(row.name for row in doomed)
@@ -126,7 +128,7 @@ def down(dsn: str, *, to: int) -> tuple[str, ...]:
 
 def _apply(connection: Connection[TupleRow], migration: Migration) -> None:
     started = time.monotonic()
-    with connection.transaction():
+    with transaction(connection, Kind.MIGRATE):
         connection.execute(_trusted(migration.up_sql))
         connection.execute("reset role")
         took_ms = int((time.monotonic() - started) * 1000)
@@ -161,7 +163,6 @@ def _locked(dsn: str) -> Connection[TupleRow]:
         raise StoreUnavailable(
             f"another process has been migrating for {LOCK_WAIT_S:.0f} s: nothing was applied"
         ) from error
-    connection.execute("set lock_timeout = '5s'")  # of the DDL: better to fail than to queue everybody behind us
     return connection
 
 

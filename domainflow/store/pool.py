@@ -1,6 +1,8 @@
-"""Connections by purpose: two pools, and single ones for commit lanes and the listener.
+"""Connections: pools, and single ones for commit lanes and the listener.
 
-Every connection takes on one of our roles at once, so that row-level security holds even under a superuser's DSN.
+Whatever goes over them acts as one of our roles, so that row-level security holds even under a superuser's DSN. A
+single connection takes its role on for its whole life; over a pool's, each transaction takes on its own, for itself
+alone: behind a pooler the next one may have another session.
 """
 
 import time
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final, LiteralString, Self
 
 import psycopg
+from msgspec import Struct
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
@@ -26,6 +29,7 @@ KEEPALIVES: Final = (
 )
 CONNECTION_S: Final = 30.0  # how long a call waits for a connection that has no time-out of its own, and at most
 AGAIN_S: Final = 0.2
+UNPREPARED: Final[dict[str, object]] = {"prepare_threshold": None}
 
 
 def lively(dsn: str) -> str:
@@ -89,25 +93,50 @@ def take_role(connection: Connection[TupleRow], role: str) -> None:
         ) from error
 
 
-def open_pool(dsn: Callable[[], str], role: str, *, size: int) -> ConnectionPool[Connection[TupleRow]]:
-    """Return an open pool of at most `size` connections that act as `role`; see `lend`."""
+def check_roles(dsn: str) -> None:
+    """Raise StoreUnavailable, saying what is wrong, unless there is a connection and it may act as all our roles."""
+    first, *others = ROLES
+    with connect(dsn, first) as connection:
+        for role in others:
+            take_role(connection, role)
 
-    def configure(connection: Connection[TupleRow]) -> None:
-        take_role(connection, role)
 
+def open_pool(
+    dsn: Callable[[], str], purpose: str, *, size: int, pooled: bool = False
+) -> ConnectionPool[Connection[TupleRow]]:
+    """Return an open pool of at most `size` connections without a role; see `lend`.
+
+    `pooled`: `dsn` leads to a pooler, whose sessions change with each transaction: nothing is prepared in one.
+    """
     pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
         min_size=1,
         max_size=size,
         timeout=CONNECTION_S,
         max_waiting=1000,
-        kwargs={"autocommit": True, "application_name": f"domainflow {role}"},
+        kwargs={"autocommit": True, "application_name": f"domainflow {purpose}"} | (UNPREPARED if pooled else {}),
         connection_class=_tenacious(dsn, given_up=lambda: pool.closed),
-        configure=configure,
-        name=f"domainflow-{role}",
+        name=f"domainflow-{purpose}",
         open=False,
     )
     pool.open()
     return pool
+
+
+class PoolState(Struct, frozen=True):
+    """How a pool is."""
+
+    purpose: str
+    size: int  # connections that it has
+    free: int
+    waiting: int  # callers
+
+
+def state(pool: ConnectionPool[Connection[TupleRow]]) -> PoolState:
+    """Return how a pool is just now."""
+    told = pool.get_stats()
+    return PoolState(
+        pool.name.removeprefix("domainflow-"), told["pool_size"], told["pool_available"], told["requests_waiting"]
+    )
 
 
 @contextmanager

@@ -17,21 +17,16 @@ from psycopg.rows import TupleRow
 
 from domainflow.errors import StoreUnavailable
 from domainflow.store import leases
-from domainflow.store.transaction import transaction
+from domainflow.store.transaction import Kind, transaction
 
 LISTEN: Final[LiteralString] = "listen domainflow"
-NOTIFY: Final[LiteralString] = "select pg_notify('domainflow', %s)"
 RENEWALS_A_LEASE: Final = 5
+TRUSTED: Final = 0.9  # of a lease: two clocks may differ a little in how long it is
 LOCK_BITS: Final = 63  # of chance: nobody else's lock is ever waited for
 
 
-def notify(connection: Connection[TupleRow], payload: str) -> None:
-    """Send a hint to all runtimes; in a transaction of its own, since it serialises commits."""
-    connection.execute(NOTIFY, (payload,))
-
-
 class Presence:
-    """Appears, stays, leaves. For one thread."""
+    """Appears, stays, leaves. For one thread, but for `holds_lease`."""
 
     def __init__(self, connect: Callable[[], Connection[TupleRow]], runtime: str, *, lease_s: float) -> None:
         """`connect` opens a connection of the role upkeep; raises StoreUnavailable."""
@@ -41,12 +36,22 @@ class Presence:
         self._lock_key = UUID(runtime).int >> 65  # 63 bits: of a uuid 7, time and some of its chance
         self._connection: Connection[TupleRow] | None = None
         self._registered = False
-        self._renewed_at_s = 0.0
+        self._renewed_at_s = 0.0  # when the renewal that succeeded last began: the lease lasts from then on at least
+        self._held_until_s = 0.0
+        self.lapses = 0  # times that the lease had run out before it was renewed
+
+    def holds_lease(self) -> bool:
+        """Whether the lease is not over yet, by this process's own clock: known with no connection, after any sleep.
+
+        Once it is over others may own what this runtime owned. No guard but an early end: what is committed all the
+        same is refused by the owner epoch and by fences. For any thread.
+        """
+        return time.monotonic() < self._held_until_s
 
     def appear(self) -> None:
         """Be there: take the lock, write the row or renew it. Raises StoreUnavailable."""
         self.disconnect()
-        connection = self._connect()
+        connection, began_s = self._connect(), time.monotonic()
         try:
             self._register(connection)
             connection.execute(LISTEN)
@@ -54,7 +59,7 @@ class Presence:
             connection.close()
             raise StoreUnavailable(f"cannot register this runtime: {error}") from error
         self._connection = connection
-        self._renewed_at_s = time.monotonic()
+        self._renewed(began_s)
 
     def listen(self, wait_s: float) -> list[str]:
         """Return the hints of the next `wait_s` seconds, at once when there is one; keep the lease meanwhile.
@@ -78,12 +83,18 @@ class Presence:
         """Give back all streams, delete the row, disconnect. Raises StoreUnavailable; then the lease runs out."""
         try:
             self._connection = self._connection or self._connect()
-            with transaction(self._connection):
+            while self._gives_back_more(self._connection):
+                pass
+            with transaction(self._connection, Kind.OWNERSHIP):
                 leases.unregister(self._connection, self._runtime)
         except psycopg.Error as error:
             raise StoreUnavailable(f"cannot say good-bye: {error}") from error
         finally:
             self.disconnect()
+
+    def _gives_back_more(self, connection: Connection[TupleRow]) -> bool:
+        with transaction(connection, Kind.OWNERSHIP):
+            return leases.release_some(connection, self._runtime)
 
     def _register(self, connection: Connection[TupleRow]) -> None:
         if self._registered and leases.renew(connection, self._runtime, lease_s=self._lease_s):
@@ -97,9 +108,17 @@ class Presence:
         if self._connection is None:
             raise psycopg.OperationalError("not connected")
         hints = [notice.payload for notice in self._connection.notifies(timeout=wait_s, stop_after=1)]
-        if time.monotonic() - self._renewed_at_s > self._lease_s / RENEWALS_A_LEASE:
-            if not leases.renew(self._connection, self._runtime, lease_s=self._lease_s):
-                self._registered = False
-                self.appear()
-            self._renewed_at_s = time.monotonic()
+        began_s = time.monotonic()
+        if began_s - self._renewed_at_s <= self._lease_s / RENEWALS_A_LEASE:
+            return hints
+        if leases.renew(self._connection, self._runtime, lease_s=self._lease_s):
+            self._renewed(began_s)
+        else:
+            self._registered = False
+            self.appear()
         return hints
+
+    def _renewed(self, began_s: float) -> None:
+        self.lapses += 0.0 < self._held_until_s < began_s
+        self._renewed_at_s = began_s
+        self._held_until_s = began_s + TRUSTED * self._lease_s

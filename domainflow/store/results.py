@@ -29,6 +29,7 @@ with doomed as (select campaign, phase, run, batch from domainflow.batch where c
 delete from domainflow.batch b using doomed d
  where b.campaign = d.campaign and b.phase = d.phase and b.run = d.run and b.batch = d.batch
 """
+DELETED_AT_ONCE: Final = 5_000
 
 
 class StoredBatch(Struct, frozen=True):
@@ -77,3 +78,9 @@ def delete_slice(connection: Connection[TupleRow], campaign: str, *, rows: int) 
     if connection.execute(DELETE_HITS, (campaign, rows)).rowcount > 0:
         return True
     return connection.execute(DELETE_BATCHES, (campaign, rows)).rowcount > 0
+
+
+def delete_deleted(connection: Connection[TupleRow]) -> bool:
+    """Delete some results of some deleted campaign; True: there may be more."""
+    campaign = deleted_campaign(connection)
+    return campaign is not None and delete_slice(connection, campaign, rows=DELETED_AT_ONCE)

@@ -4,8 +4,10 @@ import hashlib
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, LiteralString
 
 from msgspec import Struct
@@ -15,7 +17,9 @@ from psycopg.rows import TupleRow
 from domainflow.errors import Corrupt, NotFound
 
 CHUNK_BYTES: Final = 1 << 20
+IN_MEMORY_BYTES: Final = 32 << 20  # of a compressed source; more lies in a temporary file
 
+STORED: Final[LiteralString] = "select 1 from domainflow.source where tenant = %s and sha256 = %s"
 INSERT: Final[LiteralString] = """
 insert into domainflow.source (tenant, sha256, kind, size_bytes, lines)
 values (%s, %s, %s, %s, %s) on conflict do nothing returning 1
@@ -37,20 +41,40 @@ class StoredSource(Struct, frozen=True, kw_only=True):
     lines: int
 
 
-def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, data: Iterable[bytes]) -> None:
-    """Store a source unless it is there; in a transaction of its tenant, so it is there whole or not at all.
+def is_stored(connection: Connection[TupleRow], tenant: str, sha256: str) -> bool:
+    """Whether it is there."""
+    return connection.execute(STORED, (tenant, sha256)).fetchone() is not None
 
-    `data` are its canonical bytes, in pieces of at most `CHUNK_BYTES`.
-    """
+
+@contextmanager
+def packed(data: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """Compress canonical bytes, in pieces of at most `CHUNK_BYTES`, for `put`: before its transaction, not in it."""
+    with SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+        sizes = [file.write(zlib.compress(piece, 6)) for piece in data]
+        file.seek(0)
+        yield (file.read(size) for size in sizes)
+
+
+def put(connection: Connection[TupleRow], tenant: str, source: StoredSource, chunks: Iterable[bytes]) -> None:
+    """Store a source, as `packed`, unless it is there; in a transaction of its tenant, so it is there whole or not."""
     row = (tenant, source.sha256, source.kind, source.size_bytes, source.lines)
     if connection.execute(INSERT, row).fetchone() is None:
         return
-    for number, piece in enumerate(data):
-        connection.execute(INSERT_CHUNK, (tenant, source.sha256, number, zlib.compress(piece, 6)))
+    for number, chunk_ in enumerate(chunks):
+        connection.execute(INSERT_CHUNK, (tenant, source.sha256, number, chunk_))
 
 
-def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Path) -> Path:
-    """Return a file in `folder` that holds the canonical bytes, checked against their hash; written once a host."""
+def chunk(connection: Connection[TupleRow], tenant: str, sha256: str, number: int) -> bytes | None:
+    """Return a compressed chunk by its number; None: it has not so many."""
+    row = connection.execute(CHUNK, (tenant, sha256, number)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def fetch(read: Callable[[int], bytes | None], tenant: str, sha256: str, folder: Path) -> Path:
+    """Return a file in `folder` that holds the canonical bytes, checked against their hash; written once a host.
+
+    `read` returns a compressed chunk by its number, each in a transaction of its own: they never change.
+    """
     target = folder / f"{tenant}-{sha256}"
     if target.exists():
         return target
@@ -58,7 +82,7 @@ def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Pa
     handle, name = tempfile.mkstemp(dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            _write(connection, tenant, sha256, file)
+            _write(read, tenant, sha256, file)
         Path(name).rename(target)
     except BaseException:
         Path(name).unlink()
@@ -66,10 +90,10 @@ def fetch(connection: Connection[TupleRow], tenant: str, sha256: str, folder: Pa
     return target
 
 
-def _write(connection: Connection[TupleRow], tenant: str, sha256: str, file: BinaryIO) -> None:
+def _write(read: Callable[[int], bytes | None], tenant: str, sha256: str, file: BinaryIO) -> None:
     digest, number = hashlib.sha256(), 0
-    while (row := connection.execute(CHUNK, (tenant, sha256, number)).fetchone()) is not None:
-        piece = zlib.decompress(row[0])
+    while (data := read(number)) is not None:
+        piece = zlib.decompress(data)
         digest.update(piece)
         file.write(piece)
         number += 1

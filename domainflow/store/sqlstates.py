@@ -13,6 +13,7 @@ from domainflow.errors import Corrupt, DomainFlowError, SchemaMismatch, StoreRef
 PASSING: Final = {
     "25006": "it takes no changes, as a standby does",
     "25P03": "a transaction was left waiting for too long",
+    "25P04": "a transaction took too long",
     "28": "it does not let this user in",
     "40001": "others changed the same rows at the same time",
     "40P01": "others waited for the same rows crosswise",

@@ -1,65 +1,152 @@
 """The only opener of transactions.
 
-Connections are in autocommit; a transaction is opened here, with its tenants and its limits, and nowhere else.
+Connections are in autocommit; a transaction is opened here, with its kind, its limits, its role and its tenants, and
+nowhere else. All of that is set for the transaction alone, so that it holds behind a pooler too, where the next one may
+have another session. What is open stands in `open_transactions`, what became of it in the metrics.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, LiteralString
+from enum import StrEnum
+from typing import Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import TupleRow
 
-# A writing transaction holds the feed's horizon of the whole cluster: none of ours may live longer than a moment.
-STATEMENT_TIMEOUT_MS: Final = 30_000
-LOCK_TIMEOUT_MS: Final = 10_000
-IDLE_TIMEOUT_MS: Final = 10_000
+from domainflow.held import holding
+from domainflow.meters import METERS
+from domainflow.store import open_transactions
 
-LIMITS: Final[LiteralString] = """
-select set_config('domainflow.tenants', %s, true),
-       set_config('statement_timeout', %s, true),
-       set_config('lock_timeout', %s, true),
+WHOLE_SINCE: Final = 170_000  # the version since which Postgres itself ends a transaction that takes too long
+
+
+class Kind(StrEnum):
+    """What a transaction is for: it decides how long it may take, and is what metrics and logs call it."""
+
+    COMMIT = "commit"  # items of different streams, each for itself
+    GROUP = "group"  # items that are committed all or none
+    RESOLVE = "resolve"  # what became of a lost commit
+    LOAD = "load"  # a stream for its actor
+    OWNERSHIP = "ownership"  # who owns a stream, and who is there
+    BOX = "box"  # commands for another runtime's actors, as their sender sees them
+    DELIVER = "deliver"  # the same, as their owner sees them
+    CLAIM = "claim"  # work items taken, and given back
+    RESULT = "result"  # what batches found
+    LEDGER = "ledger"  # what is ready, in hand, done
+    SWEEP = "sweep"  # what the dead left
+    UPKEEP = "upkeep"  # what is too old, or deleted
+    SOURCE = "source"  # bytes of word lists
+    VIEW = "view"  # what people look at
+    FEED = "feed"  # what subscribers read on
+    TOOL = "tool"  # a question of whoever looks after the database
+    VERIFY = "verify"
+    MIGRATE = "migrate"
+
+
+class Limits(NamedTuple):
+    """How long a transaction may take, ms; 0: as long as it likes."""
+
+    statement_ms: int
+    lock_ms: int  # that a statement waits for a lock
+    idle_ms: int  # between two statements
+    whole_ms: int
+
+
+# A writing transaction holds the feed's horizon of the whole cluster, so none of ours is made to take longer than a
+# second: these are for a slow machine, and for what goes wrong.
+WRITING: Final = Limits(5_000, 2_000, 5_000, 8_000)
+READING: Final = Limits(10_000, 2_000, 10_000, 20_000)
+LIMITS: Final[dict[Kind, Limits]] = {
+    Kind.COMMIT: WRITING,
+    Kind.GROUP: WRITING,
+    Kind.RESOLVE: READING,
+    Kind.LOAD: READING,
+    Kind.OWNERSHIP: WRITING,
+    Kind.BOX: WRITING,
+    Kind.DELIVER: WRITING,
+    Kind.CLAIM: WRITING,
+    Kind.RESULT: WRITING,
+    Kind.LEDGER: READING,
+    Kind.SWEEP: WRITING,
+    Kind.UPKEEP: WRITING,
+    Kind.SOURCE: Limits(5_000, 2_000, 5_000, 120_000),  # a gigabyte of names is there whole or not at all
+    Kind.VIEW: READING,
+    Kind.FEED: READING,
+    Kind.TOOL: Limits(30_000, 10_000, 10_000, 60_000),
+    Kind.VERIFY: Limits(3_600_000, 10_000, 600_000, 0),
+    Kind.MIGRATE: Limits(0, 5_000, 0, 0),  # better to fail than to queue everybody behind us
+}
+
+SET: Final[LiteralString] = """
+select set_config('role', coalesce(%s, current_setting('role')), true), set_config('domainflow.tenants', %s, true),
+       set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),
        set_config('idle_in_transaction_session_timeout', %s, true)
 """
+SET_WITH_WHOLE: Final[LiteralString] = f"{SET}, set_config('transaction_timeout', %s, true)"
 
 
 @contextmanager
 def transaction(
     connection: Connection[TupleRow],
+    kind: Kind,
     *,
+    role: str | None = None,
     tenants: Sequence[str] = (),
-    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     one_instant: bool = False,
 ) -> Iterator[Connection[TupleRow]]:
     """Open a transaction that sees `tenants`; commit at the end, roll back on an exception.
 
-    Tenants hold no comma (`security.input.check_identifier`). Not for use inside another one.
-    `one_instant`: all its statements see the same snapshot (REPEATABLE READ); for reading only.
+    Raises OperationalError, and closes the connection, inside another one; see `nested`.
+
+    Args:
+        connection: in autocommit.
+        kind: decides the limits.
+        role: to act as, such as "app". None: as the connection does.
+        tenants: hold no comma (`security.input.check_identifier`).
+        one_instant: all its statements see the same snapshot (REPEATABLE READ); for reading only.
     """
     level = IsolationLevel.REPEATABLE_READ if one_instant else None
-    with _in_step(connection):
+    with _recorded(kind, connection), _in_step(connection):
         connection.isolation_level = level
         with connection.transaction():
-            connection.execute(LIMITS, _limits(tenants, statement_timeout_ms))
+            _set(connection, kind, role, tenants)
             yield connection
 
 
 @contextmanager
-def at_once(connection: Connection[TupleRow], *, tenants: Sequence[str]) -> Iterator[Connection[TupleRow]]:
+def at_once(connection: Connection[TupleRow], kind: Kind, *, tenants: Sequence[str]) -> Iterator[Connection[TupleRow]]:
     """Open a transaction that sees `tenants`, sent as one at the end: one round trip; READ COMMITTED.
 
     Answers are there after the end. What stands between two syncs of a pipeline is one transaction, so there is
     neither BEGIN nor COMMIT, and no moment at which an error could belong to one of them.
     """
-    with _in_step(connection), connection.pipeline():
-        connection.execute(LIMITS, _limits(tenants, STATEMENT_TIMEOUT_MS))
+    with _recorded(kind, connection), _in_step(connection), connection.pipeline():
+        _set(connection, kind, None, tenants)
         yield connection
 
 
-def _limits(tenants: Sequence[str], statement_timeout_ms: int) -> tuple[str, ...]:
-    return ",".join(tenants), str(statement_timeout_ms), str(LOCK_TIMEOUT_MS), str(IDLE_TIMEOUT_MS)
+def _set(connection: Connection[TupleRow], kind: Kind, role: str | None, tenants: Sequence[str]) -> None:
+    *limits, whole_ms = LIMITS[kind]
+    values = [role and f"domainflow_{role}", ",".join(tenants), *map(str, limits)]
+    if connection.info.server_version >= WHOLE_SINCE:
+        connection.execute(SET_WITH_WHOLE, [*values, str(whole_ms)])
+    else:
+        connection.execute(SET, values)
+
+
+@contextmanager
+def nested(connection: Connection[TupleRow]) -> Iterator[None]:
+    """Open a savepoint in the open transaction: on an exception what was done since is undone, and it goes on.
+
+    It sees the tenants of the transaction: what is set in a savepoint that is released lasts to the transaction's end.
+    """
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        raise psycopg.ProgrammingError("a savepoint needs a transaction around it")
+    with connection.transaction():
+        yield
 
 
 @contextmanager
@@ -87,3 +174,21 @@ def _check_idle(connection: Connection[TupleRow]) -> None:
 def _is_idle(connection: Connection[TupleRow]) -> bool:
     wire = connection.pgconn
     return wire.transaction_status == TransactionStatus.IDLE and wire.pipeline_status == PipelineStatus.OFF
+
+
+@contextmanager
+def _recorded(kind: Kind, connection: Connection[TupleRow]) -> Iterator[None]:
+    opened = open_transactions.Open(kind, connection, whole_ms=LIMITS[kind].whole_ms)
+    number = open_transactions.enter(opened)
+    ended = "transactions_rolled_back"
+    try:
+        with holding(kind):
+            yield
+        ended = "transactions_committed"
+    except psycopg.Error as error:
+        METERS.count("transactions_failed", kind, error.sqlstate or "lost")
+        raise
+    finally:
+        open_transactions.leave(number)
+        METERS.count(ended, kind)
+        METERS.time("transaction_seconds", time.monotonic() - opened.opened_s, kind)

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.store.port import Recorded
+from domainflow.store.verify_sql import Span
 
 Instant: TypeAlias = Connection[TupleRow]  # what `verify_sql.instant` opened; above this floor it is only passed on
 
@@ -18,11 +19,12 @@ PAGE: Final = 500  # rows; a keyword list makes an event of 1 MB, so not more
 SLIM_PAGE: Final = 5000  # of rows below 100 bytes
 STREAM_PAGE: Final = 20  # each may bring a snapshot of 1 MB
 CHUNK_PAGE: Final = 4  # likewise
+SOURCE_PAGE: Final = 50  # whose chunks are read as of one instant
 
 STREAMS: Final[LiteralString] = """
 select h.stream, h.tenant, h.status, s.version, s.fold_version, s.state
   from domainflow.head h left join domainflow.snapshot s on s.stream = h.stream and s.version <= h.version
- where h.stream like %s and h.stream > %s order by h.stream limit %s
+ where h.stream between %s and %s and h.stream > %s order by h.stream limit %s
 """
 EVENTS: Final[LiteralString] = """
 select stream, version, tenant, 0, type, type_version, context, body, hash
@@ -137,20 +139,21 @@ class SourceRow(Struct, frozen=True):
     lines: int
 
 
-def streams(connection: Instant, prefix: str) -> Iterator[StreamRow]:
-    """Yield the streams whose names begin with `prefix`, in one fixed order."""
-    after = prefix
-    while rows := connection.execute(STREAMS, (prefix + "%", after, STREAM_PAGE)).fetchall():
+def streams(connection: Instant, span: Span) -> Iterator[StreamRow]:
+    """Yield the streams of a span that have a head, in its order."""
+    after = ""
+    while rows := connection.execute(STREAMS, (span.first, span.last, after, STREAM_PAGE)).fetchall():
         yield from (StreamRow(*row) for row in rows)
         after = rows[-1][0]
 
 
 def events(connection: Instant, stream: str, *, page: int = PAGE) -> Iterator[Recorded]:
     """Yield all events of a stream, in order."""
-    after = 0
-    while rows := connection.execute(EVENTS, (stream, after, page)).fetchall():
+    after, found = 0, page
+    while found == page:
+        rows = connection.execute(EVENTS, (stream, after, page)).fetchall()
         yield from (Recorded(**dict(zip(Recorded.__struct_fields__, row, strict=True))) for row in rows)
-        after = rows[-1][1]
+        found, after = len(rows), rows[-1][1] if rows else after
 
 
 def first_event(connection: Instant, stream: str) -> Recorded | None:
@@ -199,12 +202,10 @@ def hits(connection: Instant, campaign: str) -> Iterator[HitRow]:
         after = rows[-1][:3]
 
 
-def sources(connection: Instant) -> Iterator[SourceRow]:
-    """Yield the stored sources by (tenant, hash)."""
-    after = ("", "")
-    while rows := connection.execute(SOURCES, (*after, PAGE)).fetchall():
-        yield from (SourceRow(*row) for row in rows)
-        after = rows[-1][:2]
+def sources(connection: Instant, after: SourceRow | None) -> tuple[SourceRow, ...]:
+    """Return the next stored sources behind one (None: the first) by (tenant, hash); empty: there are no more."""
+    tenant, sha256 = (after.tenant, after.sha256) if after else ("", "")
+    return tuple(SourceRow(*row) for row in connection.execute(SOURCES, (tenant, sha256, SOURCE_PAGE)).fetchall())
 
 
 def source_exists(connection: Instant, tenant: str, sha256: str) -> bool:

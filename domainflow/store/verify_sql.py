@@ -1,8 +1,8 @@
 """Verify's own SQL: what the write path did is read and recomputed here by other statements than those that wrote it.
 
-One transaction of REPEATABLE READ, so that a live runtime beside it raises no false alarm; it writes nothing, hence
-holds no reader of the feed back. Here is what whole sets are asked; rows that verify decodes and folds by itself
-are read in `verify_rows`.
+Streams are judged span by span, each in a transaction of REPEATABLE READ of its own: a live runtime beside it raises no
+false alarm, vacuum waits for one span and not for all, and nothing is written that would hold a reader of the feed
+back. Here is what whole sets are asked; rows that verify decodes and folds by itself are read in `verify_rows`.
 """
 
 from collections.abc import Iterator
@@ -10,19 +10,37 @@ from contextlib import contextmanager
 from typing import Final, LiteralString
 
 import psycopg
+from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.errors import Corrupt, StoreUnavailable
 from domainflow.store import pool
 from domainflow.store.faults import Fault, Kind
+from domainflow.store.transaction import Kind as TransactionKind
 from domainflow.store.transaction import transaction
 
-STATEMENT_TIMEOUT_MS: Final = 3_600_000  # one statement walks the chains of all streams
-IDLE_TIMEOUT_MS: Final = 600_000  # of a reader that thinks about a fault
 FAULTS_AT_ONCE: Final = 500
+STREAMS_A_SPAN: Final = 2000
+EVENTS_A_SPAN: Final = 50_000  # or those of one stream, if it alone has more
 
-IDLE: Final[LiteralString] = "select set_config('idle_in_transaction_session_timeout', %s, true)"
+# What is behind a stream, whether a head, an event or a snapshot is there: nothing lies between two spans.
+SPAN: Final[LiteralString] = """
+with ahead as (
+  select stream, row_number() over w as streams, sum(version) over w as events
+    from (select stream, version from domainflow.head where stream > %(after)s order by stream limit %(streams)s) h
+  window w as (order by stream)
+)
+select least((select min(stream) from domainflow.head where stream > %(after)s),
+             (select min(stream) from domainflow.event where stream > %(after)s),
+             (select min(stream) from domainflow.snapshot where stream > %(after)s)),
+       coalesce((select min(stream) from ahead where streams = %(streams)s or events >= %(events)s),
+                greatest((select max(stream) from domainflow.head),
+                         (select max(stream) from domainflow.event),
+                         (select max(stream) from domainflow.snapshot)))
+"""
+COUNT_STREAMS: Final[LiteralString] = "select count(*) from domainflow.head"
+COUNT_SOURCES: Final[LiteralString] = "select count(*) from domainflow.source"
 
 # The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it.
 CHAINS: Final[LiteralString] = """
@@ -38,7 +56,8 @@ with walked as (
                                                      then recorded_at end) * 1000000)::bigint)
                 || sha256(convert_to(type, 'UTF8')) || int4send(type_version::int)
                 || sha256(context) || sha256(body)) as recomputed
-    from domainflow.event window w as (partition by stream order by version)
+    from domainflow.event where stream between %(first)s and %(last)s
+  window w as (partition by stream order by version)
 ), judged as (
   select stream, version,
          case when version <> expected then 'version_gap'
@@ -63,11 +82,13 @@ select case when e.version is null then 'head_without_events' else 'head_differs
   from domainflow.head h
   left join lateral (select version, hash, tenant from domainflow.event
                       where stream = h.stream order by version desc limit 1) e on true
- where (e.version, e.hash, e.tenant) is distinct from (h.version, h.hash, h.tenant)
+ where h.stream between %(first)s and %(last)s
+   and (e.version, e.hash, e.tenant) is distinct from (h.version, h.hash, h.tenant)
 """
 HEADLESS: Final[LiteralString] = """
 select 'events_without_head', e.stream, format('%%s events', count(*)) from domainflow.event e
- where not exists (select 1 from domainflow.head h where h.stream = e.stream) group by e.stream
+ where e.stream between %(first)s and %(last)s
+   and not exists (select 1 from domainflow.head h where h.stream = e.stream) group by e.stream
 """
 OWNERSHIP: Final[LiteralString] = """
 select 'ownership_wrong', stream,
@@ -75,8 +96,9 @@ select 'ownership_wrong', stream,
             when owner is not null then 'it has an owner and no owner epoch'
             else 'an owned stream has no owner epoch' end
   from domainflow.head
- where (epoch is null and (owner is not null or stream like 'campaign/%%' or stream like 'schedule/%%'))
-    or (epoch is not null and not (stream like 'campaign/%%' or stream like 'schedule/%%'))
+ where stream between %(first)s and %(last)s
+   and (epoch is null and (owner is not null or stream like 'campaign/%%' or stream like 'schedule/%%')
+        or epoch is not null and not (stream like 'campaign/%%' or stream like 'schedule/%%'))
 """
 SNAPSHOTS: Final[LiteralString] = """
 select 'snapshot_misplaced', s.stream,
@@ -86,7 +108,8 @@ select 'snapshot_misplaced', s.stream,
             when s.version < 1 then format('its snapshot is at version %%s', s.version)
             else format('its snapshot is of tenant %%s, its head of %%s', s.tenant, h.tenant) end
   from domainflow.snapshot s left join domainflow.head h using (stream)
- where h.stream is null or s.version > h.version or s.version < 1 or s.tenant <> h.tenant
+ where s.stream between %(first)s and %(last)s
+   and (h.stream is null or s.version > h.version or s.version < 1 or s.tenant <> h.tenant)
 """
 COMMANDS: Final[LiteralString] = """
 select 'command_inconsistent', 'command/' || c.id,
@@ -116,18 +139,16 @@ select 'hit_stray', 'campaign/' || i.campaign, format('%%s rows of a campaign th
   from domainflow.hit i
  where not exists (select 1 from domainflow.head h where h.stream = 'campaign/' || i.campaign) group by i.campaign
 """
-SETS: Final[tuple[tuple[str, LiteralString], ...]] = (
-    ("chains", CHAINS),
-    ("heads", HEADS),
-    ("heads", HEADLESS),
-    ("heads", OWNERSHIP),
-    ("snapshots", SNAPSHOTS),
-    ("commands", COMMANDS),
-    ("campaign rows", ROWS),
-    ("ledger", ORPHANED_ITEMS),
-    ("results", ORPHANED_BATCHES),
-    ("results", ORPHANED_HITS),
-)
+OF_A_SPAN: Final[tuple[LiteralString, ...]] = (CHAINS, HEADS, HEADLESS, OWNERSHIP, SNAPSHOTS)
+# No two statements of them need to agree on an instant.
+ACROSS_STREAMS: Final[tuple[LiteralString, ...]] = (COMMANDS, ROWS, ORPHANED_ITEMS, ORPHANED_BATCHES, ORPHANED_HITS)
+
+
+class Span(Struct, frozen=True):
+    """The streams from `first` to `last`, both of them in it, in the database's order."""
+
+    first: str
+    last: str
 
 
 @contextmanager
@@ -139,8 +160,7 @@ def instant(dsn: str) -> Iterator[Connection[TupleRow]]:
     connection = pool.connect(dsn, "upkeep")
     connection.read_only = True
     try:
-        with connection, transaction(connection, statement_timeout_ms=STATEMENT_TIMEOUT_MS, one_instant=True):
-            connection.execute(IDLE, (str(IDLE_TIMEOUT_MS),))
+        with connection, transaction(connection, TransactionKind.VERIFY, one_instant=True):
             yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise StoreUnavailable(f"Postgres cannot be used just now: {str(error).strip()}") from error
@@ -148,10 +168,33 @@ def instant(dsn: str) -> Iterator[Connection[TupleRow]]:
         raise Corrupt(f"Postgres cannot read what it stored: {str(error).strip()}") from error
 
 
-def faults_of_sets(connection: Connection[TupleRow], query: LiteralString) -> Iterator[Fault]:
-    """Yield what one of SETS finds wrong."""
+def span_after(connection: Connection[TupleRow], after: str) -> Span | None:
+    """Return the next streams to be judged behind one ("": the first); None: there are no more."""
+    bounds = {"after": after, "streams": STREAMS_A_SPAN, "events": EVENTS_A_SPAN}
+    row = connection.execute(SPAN, bounds).fetchone()
+    return Span(row[0], row[1]) if row and row[0] is not None else None
+
+
+def faults_of_span(connection: Connection[TupleRow], span: Span) -> Iterator[Fault]:
+    """Yield what is wrong with streams themselves, without a look at what their events say."""
+    for query in OF_A_SPAN:
+        yield from _faults(connection, query, {"first": span.first, "last": span.last})
+
+
+def faults_across_streams(connection: Connection[TupleRow], query: LiteralString) -> Iterator[Fault]:
+    """Yield what one of ACROSS_STREAMS finds wrong."""
+    return _faults(connection, query, {})
+
+
+def count(connection: Connection[TupleRow], query: LiteralString) -> int:
+    """Return what COUNT_STREAMS or COUNT_SOURCES asks for."""
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _faults(connection: Connection[TupleRow], query: LiteralString, values: dict[str, str]) -> Iterator[Fault]:
     with connection.cursor(name="faults") as cursor:
         cursor.itersize = FAULTS_AT_ONCE
         # Parameters, if none, so that a doubled percent sign is one in every statement here.
-        for kind, where, text in cursor.execute(query, ()):
+        for kind, where, text in cursor.execute(query, values):
             yield Fault(Kind(kind), where, text)

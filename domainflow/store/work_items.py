@@ -14,9 +14,11 @@ from psycopg.rows import TupleRow
 
 from domainflow.errors import StoreRefused
 from domainflow.store.sqlstates import meaning
+from domainflow.store.transaction import nested
 
 # After so many losses an item is suspected: it runs alone, so that it takes no other with it and can be told apart.
 SUSPECT_AFTER: Final = 3
+SLICE_ROWS: Final = 1_000  # put back in one transaction: readers of the feed wait for it
 # An item that was its worker's only one each time has killed it: it is poison. So many, since kills from outside hit
 # whoever runs long: half of all that fall on two workers hit the one that runs alone.
 MOST_LOST_ALONE: Final = 10
@@ -72,8 +74,11 @@ select held.item from unnest(%(items)s::bigint[], %(fences)s::bigint[]) as held(
                     where w.id = held.item and w.fence = held.fence and w.state = 1)
 """
 GIVE_BACK: Final[LiteralString] = """
-update domainflow.work_item set state = 0, fence = fence + 1, runtime = null
- where runtime = %s and state = 1 and not id = any(%s)
+with held as materialized (
+  select id from domainflow.work_item
+   where runtime = %(runtime)s and state = 1 and not id = any(%(but)s) order by id limit %(most)s for update
+)
+update domainflow.work_item w set state = 0, fence = w.fence + 1, runtime = null from held where w.id = held.id
 """
 UNCLAIM: Final[LiteralString] = """
 update domainflow.work_item set state = 0, fence = fence + 1, runtime = null where id = %s and fence = %s and state = 1
@@ -89,10 +94,9 @@ RESCUE: Final[LiteralString] = """
 with lost as materialized (
   select w.id from domainflow.work_item w
    where w.state = 1 and w.runtime <> %s and w.runtime not in (select id from domainflow.live_runtime)
-   order by w.id for update skip locked
+   order by w.id limit %s for update skip locked
 )
 update domainflow.work_item w set state = 0, fence = w.fence + 1, runtime = null from lost where w.id = lost.id
-returning w.id
 """
 LOCK_OF_CAMPAIGN: Final[LiteralString] = "select 1 from domainflow.work_item where campaign = %s order by id for update"
 DROP: Final[LiteralString] = """
@@ -222,7 +226,7 @@ def complete_each(connection: Connection[TupleRow], results: Sequence[Result]) -
 
 def _complete_apart(connection: Connection[TupleRow], result: Result) -> bool | Unstorable:
     try:
-        with connection.transaction():  # a savepoint
+        with nested(connection):
             return complete(connection, result)
     except DatabaseError as error:
         if isinstance(meaning(error, lost=connection.closed, outcome=""), StoreRefused):
@@ -259,14 +263,14 @@ def return_lost(connection: Connection[TupleRow], item: int, fence: int, *, alon
     connection.execute(RETURN_LOST, {"item": item, "fence": fence, "alone": alone, "most": MOST_LOST_ALONE})
 
 
-def give_back(connection: Connection[TupleRow], runtime: str, *, but: list[int]) -> None:
-    """Put back what `runtime` claimed and does not work on; counts nothing against an item."""
-    connection.execute(GIVE_BACK, (runtime, but))
+def give_back(connection: Connection[TupleRow], runtime: str, *, but: list[int]) -> int:
+    """Put back up to SLICE_ROWS items that `runtime` has and does not work on, uncounted; return how many."""
+    return connection.execute(GIVE_BACK, {"runtime": runtime, "but": but, "most": SLICE_ROWS}).rowcount
 
 
 def rescue(connection: Connection[TupleRow], runtime: str) -> int:
-    """Put back what dead runtimes had claimed; return how many."""
-    return len(connection.execute(RESCUE, (runtime,)).fetchall())
+    """Put back up to SLICE_ROWS items that dead runtimes had claimed; return how many. As `give_back`."""
+    return connection.execute(RESCUE, (runtime, SLICE_ROWS)).rowcount
 
 
 def drop(connection: Connection[TupleRow], campaign: str) -> None:

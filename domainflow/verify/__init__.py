@@ -6,58 +6,72 @@ not judged: a stream whose versions, hashes or head are wrong is named once and 
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 from domainflow.store import verify_rows, verify_sql
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.postgres import Postgres
-from domainflow.verify.campaigns import check_campaign
-from domainflow.verify.patterns import check_pattern
+from domainflow.verify.slices import check_span, check_streams
 from domainflow.verify.sources import check_source
 
-__all__ = ["KINDS", "Fault", "Kind", "verify"]
+__all__ = ["KINDS", "Fault", "Kind", "Progress", "check_streams", "verify"]
 
 KINDS: Final = tuple(Kind)
 
-BREAKING: Final = frozenset(
-    {Kind.VERSION_GAP, Kind.CHAIN_BROKEN, Kind.TENANT_DIFFERS, Kind.HEAD_DIFFERS, Kind.HEAD_WITHOUT_EVENTS}
-)
+Progress: TypeAlias = Callable[[str, int, int], None]  # step, done of it, of how many
 
 
-def _silent(_step: str, _done: int) -> None:
+def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
-def verify(store: Postgres, *, progress: Callable[[str, int], None] = _silent) -> Iterator[Fault]:
-    """Yield every fault of a store as of one instant, as it is found; nothing where all is well.
+def verify(store: Postgres, *, progress: Progress = _silent) -> Iterator[Fault]:
+    """Yield every fault of a store, as it is found; nothing where all is well.
 
-    A runtime may work beside it. Memory is bounded by one batch, one page and one campaign's state, whatever there is.
+    A runtime may work beside it: what must agree is read as of one instant, a span of streams with all that belongs to
+    them at a time. A stream that is born meanwhile may be passed over. Memory is bounded by one page, one span's names
+    and one campaign's state, whatever there is.
 
     Args:
         store: any runtime's, or one opened for this.
-        progress: told after each part which step it was and how many of that step are done.
+        progress: told which step it is and how much of it is done: streams, statements across them, sources. What is
+            born meanwhile can take it beyond the total.
 
     Raises:
         StoreUnavailable: what was not yielded before is not known.
         Corrupt: Postgres itself cannot read what it stored.
     """
-    broken: set[str] = set()
-    with verify_sql.instant(store.dsn) as connection:
-        for number, (step, query) in enumerate(verify_sql.SETS, 1):
-            for fault in verify_sql.faults_of_sets(connection, query):
-                if fault.kind in BREAKING:
-                    broken.add(fault.where)
-                yield fault
-            progress(step, number)
-        for prefix, step, check in (
-            ("campaign/", "campaigns", check_campaign),
-            ("pattern/", "patterns", check_pattern),
-        ):
-            numbers = count(1)
-            for row in verify_rows.streams(connection, prefix):
-                if row.stream not in broken:
-                    yield from check(connection, row)
-                progress(step, next(numbers))
-        for number, source in enumerate(verify_rows.sources(connection), 1):
-            yield from check_source(connection, source)
-            progress("sources", number)
+    yield from _check_all_streams(store, progress)
+    for number, query in enumerate(verify_sql.ACROSS_STREAMS, 1):
+        with verify_sql.instant(store.dsn) as instant:
+            yield from verify_sql.faults_across_streams(instant, query)
+        progress("across streams", number, len(verify_sql.ACROSS_STREAMS))
+    yield from _check_all_sources(store, progress)
+
+
+def _check_all_streams(store: Postgres, progress: Progress) -> Iterator[Fault]:
+    with verify_sql.instant(store.dsn) as instant:
+        total = verify_sql.count(instant, verify_sql.COUNT_STREAMS)
+    numbers, after = count(1), ""
+    while True:
+        with verify_sql.instant(store.dsn) as instant:
+            span = verify_sql.span_after(instant, after)
+            if span is None:
+                return
+            yield from check_span(instant, span, judged=lambda: progress("streams", next(numbers), total))
+        after = span.last
+
+
+def _check_all_sources(store: Postgres, progress: Progress) -> Iterator[Fault]:
+    with verify_sql.instant(store.dsn) as instant:
+        total = verify_sql.count(instant, verify_sql.COUNT_SOURCES)
+    numbers, last = count(1), None
+    while True:
+        with verify_sql.instant(store.dsn) as instant:
+            page = verify_rows.sources(instant, last)
+            if not page:
+                return
+            for source in page:
+                yield from check_source(instant, source)
+                progress("sources", next(numbers), total)
+        last = page[-1]

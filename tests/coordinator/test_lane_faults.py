@@ -3,11 +3,12 @@
 import threading
 from pathlib import Path
 
+from chaos.proxy import Wire
 from durable import SOON_S, Actor, await_blocked, await_gone, emptied, item, migrated, row_lock
 from lane_stage import LOCK_GATE, actor, admin, answers, chain, hold_up, lane, lanes, note, versions
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from stage import Answers, Stage, Wire, commit_each, context, stage
+from stage import Answers, Stage, commit_each, context, stage
 
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.children import ChildSpec
@@ -115,6 +116,7 @@ def test_a_lane_that_was_given_up_looks_for_its_server_no_more(lane: Stage) -> N
             legal_moves=LEGAL_MOVES,
             read=lane._read,  # noqa: SLF001 - the stage's
             readers=lane.readers,
+            on_committed=lane.hub.wake,
         )
 
     actors, spec = lane.find("actors"), ChildSpec(name="lost", factory=made, dispatcher="pinned", shutdown_s=0.01)

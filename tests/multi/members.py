@@ -69,7 +69,7 @@ def host(talk: Talk, *, dsn: str, home: str, lease_s: float) -> None:
 
 
 def sleeper(talk: Talk, *, dsn: str, home: str, lease_s: float) -> None:
-    """Hold a paused campaign; when told, pause it once more as the owner, past everything that would find another one.
+    """Hold a paused campaign; as often as told, pause it once more as the owner, past all that would find another one.
 
     Says what the actor answers: the name of an error, or "done".
     """
@@ -82,14 +82,14 @@ def sleeper(talk: Talk, *, dsn: str, home: str, lease_s: float) -> None:
         actor = runtime._parts.find_campaign(handle.id)  # noqa: SLF001 - a zombie asks nobody who owns what
         assert actor is not None
         talk.say("campaign", handle.id)
-        talk.hear()
-        try:
-            actor.ask(PauseCampaign(holder="system"), Context(principal=ALICE, correlation_id="zombie"), timeout_s=10.0)
-        except DomainFlowError as error:
-            talk.say("answer", type(error).__name__)
-        else:
-            talk.say("answer", "done")
-        talk.hear()
+        talk.say("runtime", runtime.id)
+        while talk.hear():
+            try:
+                actor.ask(PauseCampaign(holder="system"), Context(principal=ALICE, correlation_id="z"), timeout_s=10.0)
+            except DomainFlowError as error:
+                talk.say("answer", type(error).__name__)
+            else:
+                talk.say("answer", "done")
 
 
 def creator(talk: Talk, *, dsn: str, home: str, campaigns: int) -> None:

@@ -6,6 +6,7 @@ from typing import Final, LiteralString
 
 import psycopg
 from child import Child, eventually
+from durable import row_lock
 
 from domainflow import Runtime
 from domainflow.settings import Settings
@@ -22,6 +23,9 @@ LIVE: Final[LiteralString] = "select count(*) from domainflow.live_runtime"
 ACCOUNTED: Final[LiteralString] = (
     "select count(*) from domainflow.event where stream = %s and type = 'campaign.batches_accounted'"
 )
+THEIR_ROW: Final[LiteralString] = "select 1 from domainflow.runtime where id = %s for no key update"
+NO_DOUBT: Final = "domainflow.store.presence:Presence.holds_lease=multi.unguarded:lease_without_end"
+NO_EPOCH: Final = "domainflow.store.commit:COMMIT=multi.unguarded:COMMIT_WITHOUT_EPOCH"
 CLAIMED_BY: Final[LiteralString] = "select count(*) from domainflow.work_item where state = 1 and runtime = %s"
 
 
@@ -78,13 +82,21 @@ def test_a_killed_owner_is_followed_within_two_seconds_whatever_its_lease(databa
         assert [fault.line for fault in verify(runtime.store)] == []
 
 
+def test_who_slept_past_its_lease_does_nothing_before_it_has_appeared_again(database: Database, home: Path) -> None:
+    assert _answers_of_one_that_cannot_appear(database, home) == ["Unavailable", "done"]
+
+
+def test_it_is_its_own_clock_that_keeps_it_from_it(database: Database, home: Path) -> None:
+    assert _answers_of_one_that_cannot_appear(database, home, NO_DOUBT) == ["done"]
+
+
+# By its own clock it would not even try, if it was slow to appear again: here it never doubts.
 def test_an_owner_that_slept_through_a_takeover_can_commit_nothing(database: Database, home: Path) -> None:
-    assert _answer_of_a_sleeper(database, home) == "Fenced"
+    assert _answer_of_a_sleeper(database, home, NO_DOUBT) == "Fenced"
 
 
 def test_it_is_the_epoch_that_keeps_a_sleeper_from_committing(database: Database, home: Path) -> None:
-    unguarded = "domainflow.store.commit:COMMIT=multi.unguarded:COMMIT_WITHOUT_EPOCH"
-    assert _answer_of_a_sleeper(database, home, unguarded) == "done"
+    assert _answer_of_a_sleeper(database, home, NO_DOUBT, NO_EPOCH) == "done"
 
 
 def test_results_of_an_owner_that_slept_through_a_takeover_count_once(database: Database, home: Path) -> None:
@@ -110,6 +122,31 @@ def test_results_of_an_owner_that_slept_through_a_takeover_count_once(database: 
         assert is_gapless(history(database, campaign))
         assert [fault.line for fault in verify(runtime.store)] == []
         zombie.finish()
+
+
+def _answers_of_one_that_cannot_appear(database: Database, home: Path, *patch: str) -> list[str]:
+    """Have a process sleep past its lease, and wake where it cannot renew it: its answers until it has done something.
+
+    Nobody takes its campaign over, so that no epoch keeps it from anything.
+    """
+    with Child(
+        "multi.members:sleeper", patch=patch, dsn=database.dsn, home=str(home), lease_s=SHORT_LEASE_S
+    ) as sleeper:
+        campaign, runtime = sleeper.wait_line("campaign"), sleeper.wait_line("runtime")
+        before = history(database, campaign)
+        sleeper.signal(signal.SIGSTOP)
+        with row_lock(database.admin_dsn, THEIR_ROW, runtime):
+            eventually(lambda: _number(database, LIVE) == (0,), "its lease has run out")
+            sleeper.signal(signal.SIGCONT)
+            sleeper.tell("pause")
+            answers = [sleeper.wait_line("answer")]
+            assert (history(database, campaign) == before) == (answers == ["Unavailable"])
+        while answers[-1] != "done":
+            sleeper.tell("pause")
+            if (answer := sleeper.wait_line("answer")) != answers[-1]:
+                answers.append(answer)
+        sleeper.finish()
+    return answers
 
 
 def _answer_of_a_sleeper(database: Database, home: Path, *patch: str) -> str:

@@ -14,6 +14,7 @@ from child import TESTS, Child, eventually
 
 from domainflow import Runtime
 from domainflow.store import work_items
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import Claim, Result
 from domainflow.verify import verify
 from domainflow.vocabulary import CampaignStatus, Phase
@@ -68,7 +69,7 @@ def test_what_was_done_and_not_accounted_counts_before_the_pause_takes_hold(
     claim = _claim(runtime)
     names = claim.stop - claim.start
     result = Result(item=claim.id, fence=claim.fence, counts=(("generated", names),), outcomes=b"", hits=())
-    with runtime.store.tenants(ALICE.tenant) as connection:
+    with runtime.store.tenants(Kind.TOOL, ALICE.tenant) as connection:
         assert work_items.complete(connection, result)
     handle = runtime.as_principal(ALICE).campaign(left)
 
@@ -85,7 +86,7 @@ def test_what_a_live_process_has_in_hand_keeps_a_campaign_pausing(
         claim = _claim(working)
         handle = runtime.as_principal(ALICE).campaign(left)
         assert handle.pause().status == CampaignStatus.PAUSING
-        with working.store.upkeep() as connection:
+        with working.store.upkeep(Kind.TOOL) as connection:
             work_items.unclaim(connection, claim.id, claim.fence)
         assert handle.pause().status == CampaignStatus.PAUSED  # asked again, with nothing in hand any more
 
@@ -114,7 +115,7 @@ def test_the_command_line_says_that_it_is_paused(database: Database, home: Path,
 
 
 def _claim(runtime: Runtime) -> Claim:
-    with runtime.store.upkeep() as connection:
+    with runtime.store.upkeep(Kind.TOOL) as connection:
         (claim,) = work_items.claim(connection, runtime.id, 1)
     return claim
 

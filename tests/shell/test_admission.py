@@ -4,6 +4,7 @@ import time
 from functools import partial
 from typing import Any
 
+from child import eventually
 from databases import Database
 from durable import SOON_S, Actor, await_blocked, emptied, migrated, row_lock
 from shell_stage import a_campaign, actor, ask, house, lock, types
@@ -16,6 +17,7 @@ from domainflow.actors.dynamic import StartChild
 from domainflow.actors.ref import Ref
 from domainflow.security.context import system
 from domainflow.store import work_items
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import Result
 
 __all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
@@ -49,7 +51,15 @@ def queued(house: Stage) -> tuple[str, Ref[Any]]:
 
 
 def admit(house: Stage, find: Finder, most_running: int) -> None:
-    made = partial(Admission, house.store, find, runtime=house.actor.runtime, most_running=most_running, tick_s=0.01)
+    made = partial(
+        Admission,
+        house.store,
+        find,
+        runtime=house.actor.runtime,
+        holds_lease=house.ask_lease,
+        most_running=most_running,
+        tick_s=0.01,
+    )
     spec = ChildSpec(name="admission", factory=made, dispatcher="pinned")
     house.find("actors").ask(StartChild(spec), context(system("")), timeout_s=SOON_S)
 
@@ -88,7 +98,7 @@ def test_what_campaigns_without_an_actor_left_undone_does_not_hide_what_others_h
     ask(ref, BeginCampaign(), context(system("acme")))
     (claim,) = work_items.claim(actor.upkeep, actor.runtime, 10)
     counts = (("generated", claim.stop - claim.start),)
-    with house.store.tenants("acme") as connection:
+    with house.store.tenants(Kind.TOOL, "acme") as connection:
         assert work_items.complete(
             connection, Result(item=claim.id, fence=claim.fence, counts=counts, outcomes=b"", hits=())
         )
@@ -99,3 +109,14 @@ def test_what_campaigns_without_an_actor_left_undone_does_not_hide_what_others_h
             break
         find.await_looks(1)
     assert accounted
+
+
+def test_a_runtime_whose_lease_may_be_over_grants_no_slot(house: Stage, actor: Actor) -> None:
+    campaign, ref = queued(house)
+    find = Finder({campaign: ref})
+    house.holds_lease, house.leases_asked = False, 0
+    admit(house, find, most_running=1)
+    eventually(lambda: house.leases_asked >= LOOKS, "it asks again and again")
+    assert (find.looks, types(actor, f"campaign/{campaign}")[-1]) == (0, "campaign.queued")
+    house.holds_lease = True
+    eventually(lambda: types(actor, f"campaign/{campaign}")[-1] != "campaign.queued", "it is admitted")

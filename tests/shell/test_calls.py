@@ -16,6 +16,7 @@ from domainflow.actors.rules import Refusal, encode
 from domainflow.errors import AskTimeout, InvalidInput, StoreUnavailable
 from domainflow.spec import NamesSource, PatternSource
 from domainflow.store import commands, leases
+from domainflow.store.transaction import Kind
 from domainflow.vocabulary import PatternType
 
 ALICE = Principal(id="alice", roles=("operator",), tenant="acme")
@@ -62,7 +63,7 @@ def test_a_call_waits_for_a_busy_store_no_longer_than_its_time_out(
     runtime: Runtime, ops: Operations, call: Callable[[CampaignHandle], object]
 ) -> None:
     handle = ops.create_campaign(SPEC)
-    with busy(lambda: runtime.store.tenants("acme")):
+    with busy(lambda: runtime.store.tenants(Kind.TOOL, "acme")):
         began_s = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no connection to Postgres within .* s; nothing was done"):
             call(handle)
@@ -72,7 +73,7 @@ def test_a_call_waits_for_a_busy_store_no_longer_than_its_time_out(
 
 def test_a_command_whose_owner_cannot_be_looked_for_in_time_has_done_nothing(runtime: Runtime, ops: Operations) -> None:
     handle = ops.create_campaign(SPEC)
-    with busy(runtime.store.upkeep):
+    with busy(lambda: runtime.store.upkeep(Kind.TOOL)):
         began_s = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no connection to Postgres within .* s; nothing was done"):
             handle.start(timeout_s=SHORT_S)
@@ -85,7 +86,7 @@ def test_the_creation_of_a_campaign_on_a_list_waits_for_a_busy_store_no_longer_t
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text("a.com\nb.com\n")
-    with busy(lambda: runtime.store.tenants("acme")):
+    with busy(lambda: runtime.store.tenants(Kind.TOOL, "acme")):
         began_s = time.monotonic()
         with pytest.raises(StoreUnavailable, match="nothing was done"):
             ops.create_campaign(CampaignSpec(name="listed", source=NamesSource(file=str(names))), timeout_s=SHORT_S)
@@ -117,7 +118,7 @@ def test_a_boxed_command_whose_answer_cannot_be_heard_is_not_said_to_be_undone(
         leases.claim_stream(owner.upkeep, owner.runtime, handle.stream)
         commanding = in_thread(lambda: handle.start(timeout_s=LONG_S / 2))
         await_boxed(database)
-        stack.enter_context(busy(lambda: runtime.store.tenants("acme", timeout_s=SOON_S)))
+        stack.enter_context(busy(lambda: runtime.store.tenants(Kind.TOOL, "acme", timeout_s=SOON_S)))
         with pytest.raises(StoreUnavailable, match="it is not known whether it was done"):
             commanding.result(2 * SOON_S)
 

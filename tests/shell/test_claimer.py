@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from child import eventually
 from durable import SOON_S, Actor, emptied, migrated
 from msgspec.structs import replace
 from shell_stage import SOURCE, actor, ask, house, reserve
@@ -32,7 +33,15 @@ def engine(tell: Callable[[object], None]) -> LocalEngine:
 
 def claim(house: Stage, store: Postgres, home: Path) -> None:
     """Have a claimer."""
-    made = partial(Claimer, store, engine, runtime=house.actor.runtime, home=home, tick_s=0.05)
+    made = partial(
+        Claimer,
+        store,
+        engine,
+        runtime=house.actor.runtime,
+        holds_lease=house.ask_lease,
+        home=home,
+        tick_s=0.05,
+    )
     spec = ChildSpec(name="claimer", factory=made, dispatcher="pinned")
     house.find("actors").ask(StartChild(spec), context(system("")), timeout_s=SOON_S)
 
@@ -83,5 +92,15 @@ def test_a_source_that_cannot_be_fetched_leaves_no_file(actor: Actor, home: Path
     lost = pool.connect(actor.dsn, "app")
     lost.close()
     with pytest.raises(psycopg.OperationalError):
-        sources.fetch(lost, "acme", "0" * 64, home / "sources")
+        sources.fetch(lambda n: sources.chunk(lost, "acme", "0" * 64, n), "acme", "0" * 64, home / "sources")
     assert list((home / "sources").iterdir()) == []
+
+
+def test_a_runtime_whose_lease_may_be_over_takes_no_work(house: Stage, actor: Actor, home: Path) -> None:
+    a_campaign_on_words(house)
+    house.holds_lease, house.leases_asked = False, 0
+    claim(house, house.store, home)
+    eventually(lambda: house.leases_asked >= 3, "it asks again and again")
+    assert actor.see("select max(fence) from domainflow.work_item") == [0]
+    house.holds_lease = True
+    eventually(lambda: actor.see("select max(fence) from domainflow.work_item") > [0], "it takes work")

@@ -122,7 +122,15 @@ def claim(house: Stage, home: Path, *, slots: int, tick_s: float = 0.05) -> list
         )
         return engines[-1]
 
-    made = partial(Claimer, house.store, engine, runtime=house.actor.runtime, home=home, tick_s=tick_s)
+    made = partial(
+        Claimer,
+        house.store,
+        engine,
+        runtime=house.actor.runtime,
+        holds_lease=house.ask_lease,
+        home=home,
+        tick_s=tick_s,
+    )
     spec = ChildSpec(name="claimer", factory=made, dispatcher="pinned")
     house.find("actors").ask(StartChild(spec), context(system("")), timeout_s=SOON_S)
     return engines

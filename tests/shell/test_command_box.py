@@ -21,6 +21,7 @@ from domainflow.actors.rules import Ack, Refusal, decode_answer, encode
 from domainflow.security.context import Context, system
 from domainflow.store import commands
 from domainflow.store.commands import Boxed
+from domainflow.store.transaction import Kind
 
 __all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
 
@@ -40,15 +41,15 @@ def open_box(house: Stage, *refs: Ref[Any] | None) -> None:
 
 def put(house: Stage, stream: str, command: object, who: Context | None = None, *, deadline_s: float = 60) -> str:
     id_, body = new_uuid(), command if isinstance(command, bytes) else encode(command)
-    boxed = Boxed(id_, stream, "acme", body, encode(who or context()), expired=False)
-    with house.store.tenants("acme") as connection:
+    boxed = Boxed(id_, stream, "acme", body, encode(who or context()))
+    with house.store.tenants(Kind.TOOL, "acme") as connection:
         commands.put(connection, boxed, deadline_s=deadline_s)
     return id_
 
 
 def answer(house: Stage, id_: str) -> Ack | Refusal:
     for _ in range(2000):
-        with house.store.tenants("acme") as connection:
+        with house.store.tenants(Kind.TOOL, "acme") as connection:
             body = commands.answer(connection, id_)
             if body is not None:
                 return decode_answer(body)
@@ -115,7 +116,7 @@ def test_commands_of_streams_that_another_runtime_owns_are_left_to_it(house: Sta
     ref, stream = a_campaign(house)
     actor.upkeep.execute("update domainflow.head set owner = %s where stream = %s", (new_uuid(), stream))
     theirs = put(house, stream, StartCampaign())
-    with house.store.upkeep() as connection:
+    with house.store.upkeep(Kind.TOOL) as connection:
         assert commands.pending(connection, actor.runtime) == []
         connection.execute("update domainflow.head set owner = %s where stream = %s", (actor.runtime, stream))
         assert [boxed.id for boxed in commands.pending(connection, actor.runtime)] == [theirs]
@@ -130,7 +131,7 @@ def test_a_command_that_met_a_former_owner_is_left_in_the_box_for_the_next_one(h
     open_box(house, ref)
     while ref.is_alive():  # it ends when it hears that it is no owner any more
         actor.upkeep.execute("select pg_sleep(0.002)")
-    with house.store.tenants("acme") as connection:
+    with house.store.tenants(Kind.TOOL, "acme") as connection:
         assert commands.answer(connection, id_) is None
     house.find("actors").ask(StopChild("box"), context(system("")), timeout_s=SOON_S)
     open_box(house, house.put_on(campaign.RULES, stream, "next"))
@@ -146,8 +147,10 @@ def test_a_command_that_finds_a_full_mailbox_is_delivered_at_another_look(house:
     assert answer(house, id_) == Ack(2, "queued")
 
 
-def test_commands_and_keys_are_kept_for_a_day(actor: Actor) -> None:
-    for age in ("23 hours", "25 hours"):
+def test_commands_and_keys_are_kept_for_a_day_and_then_go_in_slices(
+    actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age in ("23 hours", "25 hours", "26 hours", "27 hours"):
         actor.upkeep.execute("reset role")
         actor.upkeep.execute("set role domainflow_app")
         actor.upkeep.execute("select set_config('domainflow.tenants', 'acme', false)")
@@ -162,6 +165,10 @@ def test_commands_and_keys_are_kept_for_a_day(actor: Actor) -> None:
             (age, age),
         )
         actor.upkeep.execute("set role domainflow_upkeep")
-    commands.prune(actor.upkeep)
+    monkeypatch.setattr(commands, "PRUNED_AT_ONCE", 2)
+    assert commands.prune(actor.upkeep)
+    assert actor.see("select count(*) from domainflow.command") == [2]
+    assert actor.see("select count(*) from domainflow.idempotency") == [2]
+    assert not commands.prune(actor.upkeep)
     assert actor.see("select count(*) from domainflow.command") == [1]
     assert actor.see("select key from domainflow.idempotency") == ["23 hours"]

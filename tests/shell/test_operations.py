@@ -18,6 +18,7 @@ from domainflow.errors import AskTimeout, InvalidInput, KeyReused, NotFound, Sto
 from domainflow.security.context import Context
 from domainflow.settings import Settings
 from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, PatternSource
+from domainflow.store.transaction import Kind
 from domainflow.tree import Parts
 from domainflow.vocabulary import KeywordRuleType, PatternType, Phase, ResolverStrategy
 
@@ -123,7 +124,7 @@ def test_a_close_that_is_interrupted_still_lets_go_of_the_store(
     monkeypatch.setattr(Runtime, "_leave", interrupted)
     with pytest.raises(KeyboardInterrupt):
         runtime.close()
-    with pytest.raises(StoreUnavailable), runtime.store.upkeep():
+    with pytest.raises(StoreUnavailable), runtime.store.upkeep(Kind.TOOL):
         pass
 
 

@@ -1,16 +1,15 @@
 """What the tests of the ledger share: campaigns with work, and one who claims and finishes it."""
 
-from durable import Actor, item, new_uuid
+from both import Both
+from durable import item, new_uuid
 
-from domainflow.store import work_items
 from domainflow.store.port import OpenItem
-from domainflow.store.transaction import transaction
 from domainflow.store.work_items import Claim, LedgerCounts, Result
 
 COUNTS = (("resolved", 7), ("unresolved", 3))
 
 
-def open_work(actor: Actor, batches: int = 1, status: str = "running") -> str:
+def open_work(actor: Both, batches: int = 1, status: str = "running") -> str:
     """A campaign with so many ready items of 10 positions each."""
     campaign = new_uuid()
     opens = tuple(OpenItem(1, 1, n, 10 * n, 10 * n + 10, parked=False) for n in range(batches))
@@ -18,11 +17,11 @@ def open_work(actor: Actor, batches: int = 1, status: str = "running") -> str:
     return campaign
 
 
-def claim(actor: Actor, limit: int = 100) -> list[Claim]:
-    return work_items.claim(actor.upkeep, actor.runtime, limit, suspects=limit)
+def claim(actor: Both, limit: int = 100) -> list[Claim]:
+    return actor.work_items.claim(actor.upkeep, actor.runtime, limit, suspects=limit)
 
 
-def claim_one(actor: Actor) -> Claim:
+def claim_one(actor: Both) -> Claim:
     (only,) = claim(actor)
     return only
 
@@ -34,14 +33,13 @@ def result(claimed: Claim, fence: int | None = None) -> Result:
     )
 
 
-def complete(actor: Actor, result_: Result) -> bool:
-    with transaction(actor.app, tenants=["acme"]):
-        return work_items.complete(actor.app, result_)
+def complete(actor: Both, result_: Result) -> bool:
+    return actor.complete(result_)
 
 
-def counts(actor: Actor, campaign: str) -> LedgerCounts | None:
-    return work_items.ledger(actor.upkeep, [campaign]).get(campaign)
+def counts(actor: Both, campaign: str) -> LedgerCounts | None:
+    return actor.work_items.ledger(actor.upkeep, [campaign]).get(campaign)
 
 
-def again_at_once(actor: Actor) -> None:
-    actor.upkeep.execute("update domainflow.work_item set run_at = now()")
+def again_at_once(actor: Both) -> None:
+    actor.make_due()

@@ -6,7 +6,7 @@ from commits import LOCK_HEAD, actor, admin, lane_of
 from durable import SOON_S, Actor, await_blocked, emptied, in_thread, item, migrated, row_lock
 
 from domainflow.store import commit
-from domainflow.store.commit_connection import OutcomeUnknownError, TryAgainError
+from domainflow.store.commit_connection import OutcomeUnknownError, PoisonError
 from domainflow.store.port import Committed
 
 __all__ = ["actor", "admin", "emptied", "migrated"]  # fixtures
@@ -55,7 +55,7 @@ def test_a_lane_that_somebody_else_took_leaves_the_outcome_open(actor: Actor) ->
     lane.close()
 
 
-def test_a_commit_that_was_cancelled_may_be_sent_again(actor: Actor, admin: str) -> None:
+def test_a_commit_that_is_cancelled_is_poison_and_its_connection_as_good_as_before(actor: Actor, admin: str) -> None:
     lane = lane_of(actor)
     born = item("s1")
     lane.send([(born,)])
@@ -63,7 +63,7 @@ def test_a_commit_that_was_cancelled_may_be_sent_again(actor: Actor, admin: str)
         sending = in_thread(lambda: lane.send([(item("s1", born),)]))
         await_blocked(admin, 1)
         blocker.execute("select pg_cancel_backend(%s)", (lane._open.info.backend_pid,))  # noqa: SLF001 - likewise
-        with pytest.raises(TryAgainError):
+        with pytest.raises(PoisonError, match="57014"):
             sending.result(SOON_S)
     assert lane.send([(item("s1", born),)]) == [Committed(2)]
     lane.close()

@@ -13,7 +13,7 @@ from domainflow.store import campaigns, commands, commit, pool, streams
 from domainflow.store.commands import Boxed
 from domainflow.store.commit_connection import PoisonError
 from domainflow.store.port import BoxAnswer, Committed, Foreign, Item, Key, KeyTaken, Stale
-from domainflow.store.transaction import transaction
+from domainflow.store.transaction import Kind, transaction
 
 __all__ = ["actor", "admin", "emptied", "migrated"]  # fixtures
 
@@ -171,26 +171,26 @@ def test_of_two_that_race_for_one_key_one_wins_and_the_other_gets_its_answer(
 
 def test_a_command_that_was_taken_back_is_not_done_by_a_commit_that_had_begun(actor: Actor, admin: str) -> None:
     id_ = new_uuid()
-    with transaction(actor.app, tenants=["acme"]):
-        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b"", expired=False), deadline_s=60)
+    with transaction(actor.app, Kind.TOOL, tenants=["acme"]):
+        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b""), deadline_s=60)
     with pool.connect(actor.dsn, "app") as sender:
-        with transaction(sender, tenants=["acme"]):
+        with transaction(sender, Kind.TOOL, tenants=["acme"]):
             assert commands.withdraw(sender, id_, b"taken back; nothing was done")
             doing = in_thread(lambda: actor.commit(item("s1", box=BoxAnswer(id_, b"done"))))
             await_blocked(admin, 1)
         assert doing.result(SOON_S) == [KeyTaken(b"", b"taken back; nothing was done")]
         assert versions(actor, "s1") == []
-        with transaction(sender, tenants=["acme"]):
+        with transaction(sender, Kind.TOOL, tenants=["acme"]):
             assert commands.answer(sender, id_) == b"taken back; nothing was done"
 
 
 def test_a_command_that_is_being_done_cannot_be_taken_back(actor: Actor, admin: str) -> None:
     id_ = new_uuid()
-    with transaction(actor.app, tenants=["acme"]):
-        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b"", expired=False), deadline_s=60)
+    with transaction(actor.app, Kind.TOOL, tenants=["acme"]):
+        commands.put(actor.app, Boxed(id_, "s1", "acme", b"", b""), deadline_s=60)
 
     def withdraw() -> object:
-        with pool.connect(actor.dsn, "app") as sender, transaction(sender, tenants=["acme"]):
+        with pool.connect(actor.dsn, "app") as sender, transaction(sender, Kind.TOOL, tenants=["acme"]):
             return commands.withdraw(sender, id_, b"taken back")
 
     hold = (
@@ -216,13 +216,13 @@ def test_creators_of_one_principal_count_one_after_the_other_from_the_first_on(
     actor: Actor, other: Actor, admin: str
 ) -> None:
     """Whoever waited for the first creator holds the principal's row himself afterwards."""
-    with transaction(actor.app, tenants=["acme"]):
+    with transaction(actor.app, Kind.TOOL, tenants=["acme"]):
         row = birth(new_uuid()).birth
         assert row is not None
         assert campaigns.over_quota(actor.app, "acme", row) == ""
 
         def second() -> object:
-            with transaction(other.app, tenants=["acme"]):
+            with transaction(other.app, Kind.TOOL, tenants=["acme"]):
                 campaigns.over_quota(other.app, "acme", row)
                 with psycopg.connect(admin) as third, pytest.raises(psycopg.errors.LockNotAvailable):
                     third.execute("select 1 from domainflow.quota for update nowait").fetchall()

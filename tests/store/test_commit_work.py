@@ -1,14 +1,15 @@
-"""What rides in a commit beside events: work items, snapshots, births of campaigns and their marks. Real Postgres."""
+"""What rides in a commit beside events: work items, snapshots, births of campaigns and their marks. Both stores."""
 
 import pytest
-from commits import actor, head, versions
-from durable import Actor, birth, emptied, item, migrated, new_uuid
+from both import Both, actor, joined, on_postgres
+from commits import head, versions
+from durable import birth, emptied, item, migrated, new_uuid
 from msgspec.structs import replace
 
-from domainflow.store import commit, streams
+from domainflow.store import commit
 from domainflow.store.port import CampaignMark, Committed, Foreign, Item, Ledger, OpenItem, OutOfStep, OverQuota, Stale
 
-__all__ = ["actor", "emptied", "migrated"]  # fixtures
+__all__ = ["actor", "emptied", "joined", "migrated"]  # fixtures
 
 STATES = ("ready", "claimed", "done", "parked", "dead")
 
@@ -16,38 +17,32 @@ STATES = ("ready", "claimed", "done", "parked", "dead")
 # --- the ledger
 
 
-def ledger(actor: Actor, campaign: str) -> dict[int, str]:
-    rows = actor.upkeep.execute(
-        "select batch, state from domainflow.work_item where campaign = %s", (campaign,)
-    ).fetchall()
-    return {batch: STATES[state] for batch, state in rows}
+def ledger(actor: Both, campaign: str) -> dict[int, str]:
+    rows = actor.rows("work_items")["work_items"]
+    return {batch: STATES[state] for of, _, _, batch, _, _, _, state, *_ in rows if of == campaign}
 
 
-def with_work(actor: Actor, **states: int) -> tuple[str, Item]:
+def with_work(actor: Both, **states: int) -> tuple[str, Item]:
     """A campaign with one open item a state: batch 0 in the first state, and so on."""
     campaign = new_uuid()
     opens = tuple(OpenItem(1, 1, n, 10 * n, 10 * n + 10, parked=False) for n in range(len(states)))
     opened = item(f"campaign/{campaign}", epoch=1, status="running", campaign=campaign, opens=opens)
     actor.commit(opened)
     for batch, state in enumerate(states.values()):
-        actor.upkeep.execute(
-            "update domainflow.work_item set state = %s, failures = 2, losses = 2, lost_alone = 2 "
-            "where campaign = %s and batch = %s",
-            (state, campaign, batch),
-        )
+        actor.plant(campaign, batch, state)
     return campaign, opened
 
 
 EACH = {"ready": 0, "claimed": 1, "done": 2, "parked": 3, "dead": 4}
 
 
-def test_items_are_opened_ready_or_parked(actor: Actor) -> None:
+def test_items_are_opened_ready_or_parked(actor: Both) -> None:
     campaign = new_uuid()
     opens = (OpenItem(1, 2, 7, 70, 80, parked=False), OpenItem(1, 2, 8, 80, 85, parked=True))
     actor.commit(item("s1", campaign=campaign, opens=opens))
     assert ledger(actor, campaign) == {7: "ready", 8: "parked"}
-    sql = "select array[phase, run, batch, start, stop] from domainflow.work_item order by batch"
-    assert actor.see(sql) == [[1, 2, 7, 70, 80], [1, 2, 8, 80, 85]]
+    rows = actor.rows("work_items")["work_items"]
+    assert [row[1:7] for row in rows] == [(1, 2, 7, "acme", 70, 80), (1, 2, 8, "acme", 80, 85)]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +55,7 @@ def test_items_are_opened_ready_or_parked(actor: Actor) -> None:
     ],
 )
 def test_a_commit_shifts_the_open_items_of_its_campaign(
-    actor: Actor, change: Ledger | None, expected: list[str]
+    actor: Both, change: Ledger | None, expected: list[str]
 ) -> None:
     campaign, opened = with_work(actor, **EACH)
     bystander, _ = with_work(actor, **EACH)
@@ -69,13 +64,15 @@ def test_a_commit_shifts_the_open_items_of_its_campaign(
     assert list(dict(sorted(ledger(actor, bystander).items())).values()) == list(EACH)
 
 
-def test_what_is_revived_begins_to_count_anew(actor: Actor) -> None:
+def test_what_is_revived_begins_to_count_anew(actor: Both) -> None:
     campaign, opened = with_work(actor, dead=4)
     actor.commit(item(opened.stream, opened, epoch=1, campaign=campaign, ledger=Ledger.REVIVE))
-    assert actor.see("select array[failures, losses, lost_alone] from domainflow.work_item") == [[0, 0, 0]]
+    (revived,) = actor.rows("work_items")["work_items"]
+    assert revived[9:12] == (0, 0, 0)
 
 
-def test_dropping_removes_all_items_and_only_the_results_that_were_not_accounted(actor: Actor) -> None:
+@on_postgres
+def test_dropping_removes_all_items_and_only_the_results_that_were_not_accounted(actor: Both) -> None:
     campaign, opened = with_work(actor, ready=0, claimed=1, done=2)
     for batch in (2, 9):  # 9 was accounted before: its item is gone
         actor.upkeep.execute(
@@ -96,27 +93,27 @@ def test_dropping_removes_all_items_and_only_the_results_that_were_not_accounted
     assert actor.see("select position from domainflow.hit") == [93]
 
 
-def test_a_refused_drop_drops_nothing(actor: Actor) -> None:
+def test_a_refused_drop_drops_nothing(actor: Both) -> None:
     campaign, opened = with_work(actor, ready=0, done=2)
     stale = replace(item(opened.stream, opened, epoch=0, campaign=campaign, ledger=Ledger.DROP))
     assert actor.group(stale) == Foreign(1)
     assert ledger(actor, campaign) == {0: "ready", 1: "done"}
 
 
-def test_accounting_deletes_exactly_the_items_that_are_done(actor: Actor) -> None:
+def test_accounting_deletes_exactly_the_items_that_are_done(actor: Both) -> None:
     campaign, opened = with_work(actor, first=2, second=2, third=2)
-    first, second, third = actor.see("select id from domainflow.work_item order by batch")
+    first, second, third = actor.item_ids()
     accounts = item(opened.stream, opened, epoch=1, campaign=campaign, accounts=(first, third))
     assert actor.commit(accounts) == [Committed(2)]
-    assert actor.see("select id from domainflow.work_item") == [second]
+    assert actor.item_ids() == [second]
 
 
 @pytest.mark.parametrize("state", ["ready", "claimed", "parked", "dead", "gone"])
-def test_accounting_what_is_not_done_is_refused_as_a_whole(actor: Actor, state: str) -> None:
+def test_accounting_what_is_not_done_is_refused_as_a_whole(actor: Both, state: str) -> None:
     campaign, opened = with_work(actor, first=2, second=EACH.get(state, 2))
-    first, second = actor.see("select id from domainflow.work_item order by batch")
+    first, second = actor.item_ids()
     if state == "gone":
-        actor.upkeep.execute("delete from domainflow.work_item where id = %s", (second,))
+        second += 1_000_000
     before = ledger(actor, campaign)
     late = item(opened.stream, opened, epoch=1, campaign=campaign, accounts=(first, second))
     assert actor.commit(late, item("s1")) == [OutOfStep(), Committed(1)]
@@ -127,32 +124,30 @@ def test_accounting_what_is_not_done_is_refused_as_a_whole(actor: Actor, state: 
 # --- snapshots, births of campaigns, marks
 
 
-def test_a_later_snapshot_takes_the_place_of_an_earlier_one(actor: Actor) -> None:
+def test_a_later_snapshot_takes_the_place_of_an_earlier_one(actor: Both) -> None:
     first = item("s1", snapshot=b"one", fold_version=1)
     actor.commit(first)
     actor.commit(item("s1", first, events=2, snapshot=b"three", fold_version=2))
-    assert actor.upkeep.execute("select version, fold_version, state from domainflow.snapshot").fetchall() == [
-        (3, 2, b"three")
-    ]
-    assert streams.load(actor.upkeep, "s1", fold_version=2).events == ()
-    assert streams.load(actor.upkeep, "s1", fold_version=2).snapshot == b"three"
-    loaded = streams.load(actor.upkeep, "s1", fold_version=1)  # another fold: built anew from the events
+    assert actor.rows("snapshots")["snapshots"] == [("s1", 3, 2, b"three")]
+    assert actor.streams.load(actor.upkeep, "s1", fold_version=2).events == ()
+    assert actor.streams.load(actor.upkeep, "s1", fold_version=2).snapshot == b"three"
+    loaded = actor.streams.load(actor.upkeep, "s1", fold_version=1)  # another fold: built anew from the events
     assert (loaded.snapshot, len(loaded.events), loaded.version) == (None, 3, 3)
 
 
-def test_a_campaign_is_born_with_the_range_that_was_reserved_for_it_or_not_at_all(actor: Actor) -> None:
+def test_a_campaign_is_born_with_the_range_that_was_reserved_for_it_or_not_at_all(actor: Both) -> None:
     pattern, id_ = item("pattern/acme/p"), new_uuid()
     assert actor.group(pattern, birth(id_)) == Committed(1)
-    assert actor.see("select id::text from domainflow.campaign") == [id_]
+    assert [row[0] for row in actor.rows("campaigns")["campaigns"]] == [id_]
     other = new_uuid()
     assert actor.group(item("pattern/acme/p"), birth(other)) == Stale(1)
     assert head(actor, f"campaign/{other}") is None
     assert actor.group(item("pattern/acme/p", pattern), birth(id_)) == Stale(1)  # a second birth
     assert versions(actor, "pattern/acme/p") == [1]
-    assert actor.see("select count(*) from domainflow.campaign") == [1]
+    assert len(actor.rows("campaigns")["campaigns"]) == 1
 
 
-def test_a_quota_is_refused_as_data_with_its_words(actor: Actor) -> None:
+def test_a_quota_is_refused_as_data_with_its_words(actor: Both) -> None:
     pattern = item("pattern/acme/p")
     actor.group(pattern, birth(new_uuid(), most_active=1))
     refused = actor.group(item("pattern/acme/p", pattern), birth(new_uuid(), most_active=1))
@@ -165,7 +160,7 @@ def test_a_quota_is_refused_as_data_with_its_words(actor: Actor) -> None:
     )
 
 
-def test_a_campaign_that_has_ended_or_is_deleted_is_not_active_but_was_created(actor: Actor) -> None:
+def test_a_campaign_that_has_ended_or_is_deleted_is_not_active_but_was_created(actor: Both) -> None:
     first, second = new_uuid(), new_uuid()
     one, two = birth(first), birth(second)
     actor.group(item("p1"), one)
@@ -176,7 +171,7 @@ def test_a_campaign_that_has_ended_or_is_deleted_is_not_active_but_was_created(a
     assert isinstance(actor.group(item("p4"), birth(new_uuid(), most_created_a_day=3)), OverQuota)
 
 
-def test_a_mark_changes_what_it_names_and_nothing_else(actor: Actor) -> None:
+def test_a_mark_changes_what_it_names_and_nothing_else(actor: Both) -> None:
     id_ = new_uuid()
     born = birth(id_)
     actor.group(item("p1"), born)
@@ -184,5 +179,4 @@ def test_a_mark_changes_what_it_names_and_nothing_else(actor: Actor) -> None:
     assert commit.needs_group([archived])
     actor.group(archived)
     actor.group(item(born.stream, archived, epoch=1, campaign=id_, mark=CampaignMark(deleted=True)))
-    rows = actor.upkeep.execute("select business_status, deleted_at is not null from domainflow.campaign").fetchall()
-    assert rows == [("archived", True)]
+    assert actor.rows("campaigns")["campaigns"] == [(id_, "acme", "alice", "archived", True)]

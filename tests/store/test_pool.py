@@ -47,7 +47,7 @@ def await_tries(place: Place, number: int, for_s: float = 0.0) -> None:
 
 
 def test_a_server_that_is_back_is_found_at_once_however_long_it_was_gone(place: Place) -> None:
-    opened = pool.open_pool(place, "app", size=2)
+    opened = pool.open_pool(place, "data", size=2)
     try:
         await_tries(place, 3, for_s=AWAY_S)
         place.back = True
@@ -61,7 +61,7 @@ def test_a_server_that_is_back_is_found_at_once_however_long_it_was_gone(place: 
 
 
 def test_a_pool_that_has_no_server_can_be_closed(place: Place) -> None:
-    opened = pool.open_pool(place, "app", size=2)
+    opened = pool.open_pool(place, "data", size=2)
     await_tries(place, 3)
     began_s = time.monotonic()
     opened.close()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from chaos.proxy import Wire
 from databases import Database
 from durable import SOON_S, Actor, acting, emptied, in_thread, item, migrated
 from durable import Postgres as Connection
-from stage import Wire, nothing_to_revive
+from stage import nothing_to_revive
 
 from domainflow.errors import Corrupt, DomainFlowError, SchemaMismatch, StoreRefused, StoreUnavailable
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -41,11 +43,11 @@ Opens = Callable[[Postgres, float], AbstractContextManager[Connection]]
 
 
 def tenants(store: Postgres, timeout_s: float) -> AbstractContextManager[Connection]:
-    return store.tenants("acme", timeout_s=timeout_s)
+    return store.tenants(Kind.TOOL, "acme", timeout_s=timeout_s)
 
 
 def upkeep(store: Postgres, timeout_s: float) -> AbstractContextManager[Connection]:
-    return store.upkeep(timeout_s=timeout_s)
+    return store.upkeep(Kind.TOOL, timeout_s=timeout_s)
 
 
 @pytest.mark.parametrize("open_", [tenants, upkeep])
@@ -60,7 +62,7 @@ def test_a_call_waits_for_a_connection_no_longer_than_it_is_told(store: Postgres
 def test_a_closed_store_says_so(emptied: Database) -> None:
     closed = Postgres(lambda: emptied.dsn, revive=nothing_to_revive, connections=1)
     closed.close()
-    with pytest.raises(StoreUnavailable, match="this runtime is closed; nothing was done"), closed.upkeep():
+    with pytest.raises(StoreUnavailable, match="this runtime is closed; nothing was done"), closed.upkeep(Kind.TOOL):
         pass
 
 
@@ -82,7 +84,7 @@ def test_a_closed_store_says_so(emptied: Database) -> None:
 def test_what_postgres_raises_becomes_an_error_of_ours_without_its_text(
     store: Postgres, state: str, kind: type[DomainFlowError], words: str
 ) -> None:
-    with pytest.raises(DomainFlowError) as caught, store.upkeep() as connection:
+    with pytest.raises(DomainFlowError) as caught, store.upkeep(Kind.TOOL) as connection:
         connection.execute(REFUSAL.format(state=state).encode())
     assert type(caught.value) is kind
     assert str(caught.value) == f"{words} (SQLSTATE {state}); nothing was done"
@@ -90,7 +92,7 @@ def test_what_postgres_raises_becomes_an_error_of_ours_without_its_text(
 
 
 def test_stored_data_that_postgres_cannot_read_is_corrupt(store: Postgres) -> None:
-    with pytest.raises(Corrupt, match=r"\(SQLSTATE XX001\); nothing was done"), store.upkeep() as connection:
+    with pytest.raises(Corrupt, match=r"\(SQLSTATE XX001\); nothing was done"), store.upkeep(Kind.TOOL) as connection:
         connection.execute(REFUSAL.format(state="XX001").encode())
 
 
@@ -98,7 +100,7 @@ def test_rows_that_another_changed_meanwhile_are_worth_another_try(store: Postgr
     change = "update domainflow.head set owner = null where stream = 'campaign/x'"
 
     def too_late(actor: Actor) -> None:
-        with store.upkeep(one_instant=True) as connection:
+        with store.upkeep(Kind.TOOL, one_instant=True) as connection:
             connection.execute("select 1 from domainflow.head")
             actor.upkeep.execute(change)
             connection.execute(change)
@@ -122,16 +124,16 @@ def test_rows_that_another_changed_meanwhile_are_worth_another_try(store: Postgr
 def test_a_statement_that_is_refused_shows_neither_itself_nor_its_values(
     store: Postgres, statement: bytes, values: list[object], kind: type[DomainFlowError], text: str
 ) -> None:
-    with pytest.raises(kind) as caught, store.tenants("acme") as connection:
+    with pytest.raises(kind) as caught, store.tenants(Kind.TOOL, "acme") as connection:
         connection.execute(statement, values)
     assert str(caught.value) == text
-    with store.tenants("acme") as connection:
+    with store.tenants(Kind.TOOL, "acme") as connection:
         assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_a_connection_that_is_lost_before_the_commit_has_done_nothing(store: Postgres, emptied: Database) -> None:
     def write() -> None:
-        with store.upkeep() as connection, psycopg.connect(emptied.admin_dsn, autocommit=True) as admin:
+        with store.upkeep(Kind.TOOL) as connection, psycopg.connect(emptied.admin_dsn, autocommit=True) as admin:
             admin.execute("select pg_terminate_backend(%s, 10000)", (connection.info.backend_pid,))
             connection.execute("select 1")
 
@@ -140,7 +142,7 @@ def test_a_connection_that_is_lost_before_the_commit_has_done_nothing(store: Pos
     assert str(caught.value) == (
         "Postgres cannot be used just now: it is stopping or starting (SQLSTATE 57P01); nothing was done"
     )
-    with store.upkeep(timeout_s=SOON_S) as connection:
+    with store.upkeep(Kind.TOOL, timeout_s=SOON_S) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
 
 
@@ -150,7 +152,7 @@ def test_of_a_commit_whose_answer_is_lost_it_is_not_said_that_nothing_was_done(e
     try:
 
         def write() -> None:
-            with store.tenants("acme") as connection:
+            with store.tenants(Kind.TOOL, "acme") as connection:
                 connection.execute("insert into domainflow.quota (tenant, principal) values ('acme', 'alice')")
                 wire.lose_the_answer_of_the_next_commit()
 

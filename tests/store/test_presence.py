@@ -1,15 +1,30 @@
 """A runtime's presence: it appears, hears, outlives its connection, and leaves. Real Postgres."""
 
+import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from child import eventually
 from databases import Database
-from durable import SOON_S, Actor, acting, await_gone, emptied, in_thread, item, migrated, new_uuid
+from durable import (
+    SOON_S,
+    Actor,
+    acting,
+    await_blocked,
+    await_gone,
+    emptied,
+    in_thread,
+    item,
+    migrated,
+    new_uuid,
+    row_lock,
+)
 
 from domainflow.errors import StoreUnavailable
 from domainflow.store import leases, pool
-from domainflow.store.presence import Presence, notify
+from domainflow.store.hints import NOTIFY
+from domainflow.store.presence import Presence
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -61,7 +76,7 @@ def test_who_appeared_is_alive_and_who_disconnects_is_not(actor: Actor, guest: G
 
 
 def test_hints_are_heard_at_once_and_silence_is_not_waited_out_for_ever(actor: Actor, guest: Guest) -> None:
-    notify(actor.upkeep, "command_box")
+    actor.upkeep.execute(NOTIFY, (["command_box"],))
     assert guest.presence.listen(10.0) == ["command_box"]
     assert guest.presence.listen(0.01) == []
 
@@ -104,6 +119,26 @@ def test_the_lease_is_renewed_while_it_listens(actor: Actor, emptied: Database) 
     before = actor.see("select lease_until from domainflow.runtime where id = %s", guest.runtime)
     guest.presence.listen(0.01)
     assert actor.see("select lease_until from domainflow.runtime where id = %s", guest.runtime) > before
+    guest.presence.disconnect()
+
+
+def test_a_renewal_counts_from_its_beginning_however_long_it_took(actor: Actor, emptied: Database) -> None:
+    lease_s = 1.0
+    guest = Guest(emptied.dsn, lease_s=lease_s)
+    guest.presence.appear()
+    assert guest.presence.holds_lease()
+    lock = "select 1 from domainflow.runtime where id = %s for no key update"
+    with row_lock(emptied.admin_dsn, lock, guest.runtime) as blocker:
+        renewed = in_thread(lambda: guest.presence.listen(lease_s / 4))  # after that it is time to renew it
+        await_blocked(emptied.admin_dsn, 1)
+        blocked_s = time.monotonic()
+        eventually(lambda: time.monotonic() > blocked_s + lease_s, "the whole lease has gone by")
+        blocker.rollback()
+        renewed.result(SOON_S)
+    # Postgres had reckoned the lease's end before it waited for the row.
+    assert (alive(actor, guest), guest.presence.holds_lease()) == (False, False)
+    guest.presence.listen(0.0)
+    assert (alive(actor, guest), guest.presence.holds_lease(), guest.presence.lapses) == (True, True, 1)
     guest.presence.disconnect()
 
 

@@ -10,13 +10,13 @@ from durable import Actor, acting, birth, emptied, item, migrated, new_uuid
 from domainflow.errors import StoreUnavailable
 from domainflow.store import pool
 from domainflow.store.port import Key, OpenItem
-from domainflow.store.transaction import transaction
+from domainflow.store.transaction import Kind, transaction
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
 TENANT_TABLES = {
-    "batch", "campaign", "command", "event", "head", "hit", "idempotency", "quota", "snapshot", "source",
-    "source_chunk", "work_item",
+    "batch", "campaign", "command", "event", "head", "hit", "idempotency", "quarantine", "quota", "snapshot",
+    "source", "source_chunk", "work_item",
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_a_transaction_sees_the_tenants_that_it_names(
     rows: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     fill(actor)
-    with transaction(actor.app, tenants=tenants):
+    with transaction(actor.app, Kind.TOOL, tenants=tenants):
         count = f"select count(*) from domainflow.{table}"  # noqa: S608 - a table of this test
         seen = actor.app.execute(count).fetchone()
     assert seen is not None
@@ -79,13 +79,13 @@ def test_outside_of_a_transaction_of_ours_nothing_is_seen(actor: Actor) -> None:
 
 
 def test_nothing_is_written_for_a_tenant_that_was_not_named(actor: Actor) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), transaction(actor.app, tenants=["acme"]):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), transaction(actor.app, Kind.TOOL, tenants=["acme"]):
         actor.app.execute("insert into domainflow.quota (tenant, principal) values ('other', 'alice')")
 
 
 def test_tenants_are_forgotten_with_the_transaction(actor: Actor) -> None:
     fill(actor)
-    with transaction(actor.app, tenants=["acme"]):
+    with transaction(actor.app, Kind.TOOL, tenants=["acme"]):
         pass
     assert actor.app.execute("select count(*) from domainflow.event").fetchone() == (0,)
 

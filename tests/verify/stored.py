@@ -26,6 +26,7 @@ from domainflow.spec import DnsPersona, HttpPersona, NamesSource, PatternSource,
 from domainflow.store import leases, work_items
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 from domainflow.vocabulary import PatternType, Phase
 from domainflow.work.vectors import pack
 
@@ -110,7 +111,7 @@ def _work_a_little(store: Postgres) -> None:
     """Claim two items of the running campaign, finish one, and die."""
     listener = store.connect_listener()
     leases.register(listener, DEAD_RUNTIME, host=leases.Host("far", 1), lock_key=1, lease_s=600.0)
-    with store.upkeep() as connection:
+    with store.upkeep(Kind.TOOL) as connection:
         first, _ = work_items.claim(connection, DEAD_RUNTIME, 2)
     codes = [NXDOMAIN] * (first.stop - first.start)
     result = work_items.Result(
@@ -124,7 +125,7 @@ def _picture(store: Postgres, campaign: str) -> None:
     """A snapshot as a runtime writes it after 64 events."""
     loaded = store.peek(stream_of(campaign), fold_version=RULES.fold_version)
     state = encode(RULES.fold(loaded))
-    with store.tenants(TENANT) as connection:
+    with store.tenants(Kind.TOOL, TENANT) as connection:
         connection.execute(
             "insert into domainflow.snapshot (stream, tenant, version, fold_version, state) values (%s, %s, %s, %s, %s)"
             " on conflict (stream) do update set version = excluded.version, state = excluded.state",

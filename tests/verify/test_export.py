@@ -21,6 +21,7 @@ from domainflow.lab.expect import expected
 from domainflow.lab.world import World
 from domainflow.spec import PatternSource
 from domainflow.store import leases, work_items
+from domainflow.store.transaction import Kind
 from domainflow.vocabulary import (
     DnsOutcome,
     DnsReason,
@@ -126,7 +127,7 @@ def test_outcomes_stand_at_their_positions_however_batches_and_pages_overlap(cop
     campaign = created(copy, replace(LONG, count=2600), batch_size=700)
     listener = copy.store.connect_listener()
     leases.register(listener, DEAD_RUNTIME[:-1] + "e", host=leases.Host("far", 1), lock_key=2, lease_s=600.0)
-    with copy.store.upkeep() as connection:
+    with copy.store.upkeep(Kind.TOOL) as connection:
         claims = [c for c in work_items.claim(connection, DEAD_RUNTIME[:-1] + "e", 100) if c.campaign == campaign]
     assert [(claim.start, claim.stop) for claim in claims] == [(0, 700), (700, 1400), (1400, 2100), (2100, 2600)]
     results = []

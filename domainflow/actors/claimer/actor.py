@@ -21,6 +21,7 @@ from domainflow.engines.port import LostWorker
 from domainflow.errors import Corrupt, DomainFlowError, NotFound, StoreUnavailable, Unavailable
 from domainflow.store import work_items
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import Claim, Result, Unstorable
 from domainflow.work.port import BatchFailure, BatchResult
 
@@ -40,10 +41,23 @@ class Tick(Struct, frozen=True):
 class Claimer(Behaviour[object]):
     """Hands out work and takes in results."""
 
-    def __init__(self, store: Postgres, engine: EngineFactory, *, runtime: str, home: Path, tick_s: float) -> None:
-        """`engine` makes an engine, given whom to tell what comes back (called on the engine's thread)."""
+    def __init__(  # noqa: PLR0913 - what a claim needs, from four sides
+        self,
+        store: Postgres,
+        engine: EngineFactory,
+        *,
+        runtime: str,
+        holds_lease: Callable[[], bool],
+        home: Path,
+        tick_s: float,
+    ) -> None:
+        """`engine` makes an engine, given whom to tell what comes back (called on the engine's thread).
+
+        `holds_lease`: whether `runtime` still counts as alive; from one that may not, claims would be taken at once.
+        """
         self._store = store
         self._runtime = runtime
+        self._holds_lease = holds_lease
         self._tick_s = tick_s
         self._specs = SpecMaker(store, home)
         self._running: dict[int, Running] = {}
@@ -134,11 +148,11 @@ class Claimer(Behaviour[object]):
         failed = work_items.Failure(
             reason=reason, retries=retries, delay_s=delay_s(claim.failures + 1, self.cell.environment.chance())
         )
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.CLAIM) as connection:
             work_items.fail(connection, claim.id, claim.fence, failed)
 
     def _lose(self, lost: LostWorker) -> None:
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.CLAIM) as connection:
             for item, fence in lost.items:
                 work_items.return_lost(connection, item, fence, alone=len(lost.items) == 1)
         for item, fence in lost.items:
@@ -160,7 +174,7 @@ class Claimer(Behaviour[object]):
         if self._engine is None or not self._running:
             return
         held = [running.claim for running in self._running.values()]
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.CLAIM) as connection:
             unwanted = work_items.unwanted(connection, held)
         for item in unwanted:
             _log.info("batch_cancelled", item=item, campaign=self._running[item].claim.campaign)
@@ -173,11 +187,11 @@ class Claimer(Behaviour[object]):
         if engine is None:
             return
         free, suspects = engine.free(), engine.free(alone=True)
-        if not free and not suspects:
+        if not (free or suspects) or not self._holds_lease():
             return
-        with self._store.upkeep() as connection:
-            if self._in_doubt:
-                work_items.give_back(connection, self._runtime, but=list(self._running))
+        if self._in_doubt:
+            self._store.give_back(self._runtime, but=list(self._running))
+        with self._store.upkeep(Kind.CLAIM) as connection:
             claims = work_items.claim(connection, self._runtime, free, suspects=suspects)
         self._in_doubt = False
         for claim in claims:
@@ -188,7 +202,7 @@ class Claimer(Behaviour[object]):
     def _put_off(self, claim: Claim, reason: str) -> None:
         """What the host lacks is not the item's fault: its retries are for what the work itself does."""
         _log.warning("batch_put_off", item=claim.id, campaign=claim.campaign, reason=reason)
-        with self._store.upkeep() as connection:
+        with self._store.upkeep(Kind.CLAIM) as connection:
             work_items.put_off(connection, claim.id, claim.fence, reason=reason, delay_s=PUT_OFF_S)
 
     def _hand_out(self, engine: LocalEngine, claim: Claim) -> None:
@@ -207,7 +221,7 @@ class Claimer(Behaviour[object]):
         if engine.submit(spec, alone=claim.suspected):
             self._running[claim.id] = Running(claim, retries)
         else:
-            with self._store.upkeep() as connection:
+            with self._store.upkeep(Kind.CLAIM) as connection:
                 work_items.unclaim(connection, claim.id, claim.fence)
 
 

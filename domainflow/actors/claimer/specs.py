@@ -15,6 +15,7 @@ from domainflow.lab.process import read_ports
 from domainflow.spec import DnsPersona, HttpPersona, Pattern
 from domainflow.store import results
 from domainflow.store.postgres import Postgres
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import Claim
 from domainflow.vocabulary import PHASES, Phase, PhaseStatus
 from domainflow.work.port import BatchSpec, DnsHit, Input, LabPorts, Page
@@ -81,7 +82,7 @@ class SpecMaker:
 
     def _hits(self, claim: Claim, state: Campaign, phase: Phase) -> list[tuple[int, bytes]]:
         run = results.Run(claim.campaign, PHASES.index(phase), state.phase(phase).run)
-        with self._store.tenants(claim.tenant) as connection:
+        with self._store.tenants(Kind.LOAD, claim.tenant) as connection:
             return results.hits(connection, run, claim.start, claim.stop)
 
     def _source_file(self, tenant: str, state: Campaign) -> str:

@@ -40,16 +40,29 @@ class DatabaseClock:
 class Coordinator:
     """A `Committer` over commit lanes. A stream always goes through the same lane, so its items stay in order."""
 
-    def __init__(self, find: Callable[[int], Ref[LaneMessage] | None], clock: DatabaseClock, *, lanes: int) -> None:
-        """`find` is asked for a lane at each call: they are actors that start after this, and may be restarted."""
+    def __init__(
+        self,
+        find: Callable[[int], Ref[LaneMessage] | None],
+        clock: DatabaseClock,
+        *,
+        lanes: int,
+        holds_lease: Callable[[], bool],
+    ) -> None:
+        """`find` is asked for a lane at each call: they are actors that start after this, and may be restarted.
+
+        `holds_lease`: whether this runtime still counts as alive; nothing to be written is taken from one that may not.
+        """
         self._find = find
         self._clock = clock
         self._count = lanes
+        self._holds_lease = holds_lease
 
     def commit(self, group: tuple[Item, ...], settled: Callable[[Outcome], None]) -> None:
+        self._check_lease()
         self._lane(group[0].stream).tell(Commit(group, settled), _CONTEXT)
 
     def note(self, note: AuditNote, settled: Callable[[Outcome], None]) -> None:
+        self._check_lease()
         self._lane(note.tenant).tell(Note(note, settled), _CONTEXT)
 
     def load(self, stream: str, *, owned: bool, fold_version: int, settled: Callable[[Answer], None]) -> None:
@@ -57,6 +70,10 @@ class Coordinator:
 
     def now_us(self) -> int:
         return self._clock.now_us()
+
+    def _check_lease(self) -> None:
+        if not self._holds_lease():
+            raise Unavailable("this runtime's lease has run out, and others may own its streams; nothing was done")
 
     def _lane(self, stream: str) -> Ref[LaneMessage]:
         number = zlib.crc32(stream.encode()) % self._count

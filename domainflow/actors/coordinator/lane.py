@@ -5,7 +5,7 @@ Pinned to a thread of its own, since it waits for Postgres. Its hand is its cell
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from typing import Final
 
@@ -32,7 +32,7 @@ Reader = Callable[[Load], Loaded | HeldElsewhere]
 class CommitLane(Behaviour[LaneMessage]):
     """One connection to Postgres, and everything that waits for it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired to
         self,
         connection: CommitConnection,
         *,
@@ -40,6 +40,7 @@ class CommitLane(Behaviour[LaneMessage]):
         legal_moves: frozenset[tuple[str, str]],
         read: Reader,
         readers: Executor,
+        on_committed: Callable[[Collection[str]], None],
     ) -> None:
         """Wire it.
 
@@ -49,12 +50,14 @@ class CommitLane(Behaviour[LaneMessage]):
             legal_moves: pairs of statuses; an item with another pair is refused.
             read: loads a stream; runs on `readers`.
             readers: threads that may wait for Postgres.
+            on_committed: is told the streams of each batch that the store has answered; it must be short.
         """
         self._connection = connection
         self._clock = clock
         self._legal_moves = legal_moves
         self._read = read
         self._readers = readers
+        self._on_committed = on_committed
 
     def on_start(self) -> None:
         if self.cell.kept is not None:
@@ -113,6 +116,7 @@ class CommitLane(Behaviour[LaneMessage]):
                     self._isolate(batch, error)
                     return
             else:
+                self._on_committed({item.stream for entry in batch for item in entry.group})
                 for entry, outcome in zip(batch, outcomes, strict=True):
                     self._settle(entry, outcome)
                 return

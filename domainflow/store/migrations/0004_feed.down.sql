@@ -1,0 +1,2 @@
+drop function domainflow.current_era;
+alter table domainflow.event alter column era set default 1;

@@ -1,0 +1,2 @@
+drop index domainflow.command_age;
+drop table domainflow.leader;

@@ -1,0 +1,41 @@
+"""Streams judged: chains and heads by statements, meaning by folding. What lies across streams is not here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from domainflow.store import verify_rows, verify_sql
+from domainflow.store.faults import Fault, Kind
+from domainflow.store.postgres import Postgres
+from domainflow.store.verify_rows import Instant
+from domainflow.store.verify_sql import Span
+from domainflow.verify.campaigns import check_campaign
+from domainflow.verify.patterns import check_pattern
+
+BREAKING: Final = frozenset(
+    {Kind.VERSION_GAP, Kind.CHAIN_BROKEN, Kind.TENANT_DIFFERS, Kind.HEAD_DIFFERS, Kind.HEAD_WITHOUT_EVENTS}
+)
+CHECKS: Final = {"campaign": check_campaign, "pattern": check_pattern}  # by the first word of the stream
+
+
+def check_streams(store: Postgres, streams: Sequence[str]) -> tuple[Fault, ...]:
+    """Return every fault of these streams, all as of one instant; their ledgers, results and snapshots belong to them.
+
+    For a look at a few, again and again: time and memory are those of the streams that are named. A stream that does
+    not exist has no fault. Raises as `verify` does.
+    """
+    with verify_sql.instant(store.dsn) as instant:
+        return tuple(fault for stream in streams for fault in check_span(instant, Span(stream, stream)))
+
+
+def check_span(instant: Instant, span: Span, judged: Callable[[], None] = lambda: None) -> Iterator[Fault]:
+    """Yield every fault of the streams of a span; `judged` is called after each that has a head."""
+    broken: set[str] = set()
+    for fault in verify_sql.faults_of_span(instant, span):
+        if fault.kind in BREAKING:
+            broken.add(fault.where)
+        yield fault
+    for row in verify_rows.streams(instant, span):
+        check = CHECKS.get(row.stream.partition("/")[0])
+        if check is not None and row.stream not in broken:
+            yield from check(instant, row)
+        judged()
