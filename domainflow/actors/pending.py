@@ -20,7 +20,7 @@ class Lingered:
 
 @dataclass(frozen=True)
 class Overdue:
-    """The outcome of a commit did not come."""
+    """Time to look whether the outcome of a commit has come."""
 
 
 @dataclass(frozen=True)

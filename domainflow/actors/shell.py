@@ -65,6 +65,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._state: StateT = rules.initial
         self._tries = 0  # of the command in hand, against others who moved a shared stream
         self._lingered = False
+        self._waits_since_s: float | None = None  # for the outcome of a commit
+        self._watched = False  # a timer looks after that wait; it is kept, since one a commit would cost a tenth of it
         self._again: Envelope | None = None  # to be decided anew once the stream is reloaded
 
     @property
@@ -84,8 +86,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     def on_signal(self, signal: object) -> None:
         self._lingered = signal == pending.Lingered()
         if isinstance(signal, pending.Overdue):
-            # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
-            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
+            self._check_wait()
         if not isinstance(signal, Answer):
             return
         match signal.token:
@@ -157,11 +158,27 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
 
     def _await_outcome(self) -> None:
         self.cell.suspend_user()
-        self.cell.start_timer("outcome", OUTCOME_S, pending.Overdue())
+        self._waits_since_s = self.cell.clock.monotonic_s()
+        if not self._watched:
+            self._watch(OUTCOME_S)
 
     def _outcome_came(self) -> None:
-        self.cell.cancel_timer("outcome")
+        self._waits_since_s = None
         self.cell.resume_user()
+
+    def _watch(self, delay_s: float) -> None:
+        self._watched = True
+        self.cell.start_timer("outcome", delay_s, pending.Overdue())
+
+    def _check_wait(self) -> None:
+        self._watched = False
+        if self._waits_since_s is None:
+            return
+        left_s = self._waits_since_s + OUTCOME_S - self.cell.clock.monotonic_s()
+        if left_s <= 0:
+            # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
+            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
+        self._watch(left_s)
 
     def _settled(self, commit: pending.Commit, outcome: object) -> None:
         match outcome:

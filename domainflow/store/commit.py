@@ -6,19 +6,16 @@ each place.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from psycopg import Connection
+from psycopg import Connection, RawCursor
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int2, Int8
 
 from domainflow.store import campaigns, work_items
-from domainflow.store.commit_sql import COMMIT, FIND_EVENT, LOCK_HEADS, RAISE_GENERATION
+from domainflow.store.commit_sql import FIND_EVENT, FULL, LOCK_HEADS, PLAIN, RAISE_GENERATION
+from domainflow.store.commit_values import columns, is_plain
 from domainflow.store.port import Committed, Foreign, Item, KeyTaken, Ledger, Outcome, OutOfStep, OverQuota, Stale
 from domainflow.store.transaction import Kind, at_once, transaction
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lane:
@@ -53,7 +50,7 @@ def commit_batch(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
     """
     tenants = sorted({item.tenant for item in items})
     with at_once(connection, Kind.COMMIT, tenants=tenants):
-        cursor = connection.execute(COMMIT, _parameters(lane, items), binary=True)
+        cursor = _statement(connection, lane, items)
     return _outcomes(items, cursor.fetchall())
 
 
@@ -70,7 +67,7 @@ def commit_group(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
             for item in items:
                 if item.ledger is Ledger.DROP and item.campaign:
                     work_items.drop(connection, item.campaign)
-            outcomes = _outcomes(items, connection.execute(COMMIT, _parameters(lane, items), binary=True).fetchall())
+            outcomes = _outcomes(items, _statement(connection, lane, items).fetchall())
             refused = next((outcome for outcome in outcomes if not isinstance(outcome, Committed)), None)
             if refused is not None:
                 raise _RolledBackError(refused)  # noqa: TRY301 - it is the way out of the transaction
@@ -126,50 +123,14 @@ def _outcome(item: Item, row: TupleRow) -> Outcome:
     return OutOfStep() if short else Stale(version)
 
 
-def _parameters(lane: Lane, items: Sequence[Item]) -> dict[str, object]:
-    events = [(n, event) for n, item in enumerate(items, 1) for event in item.events]
-    opens = [(n, item) for n, each in enumerate(items, 1) for item in each.opens]
-    accounts = [(n, id_) for n, item in enumerate(items, 1) for id_ in item.accounts]
-    keys = [item.key for item in items]
-    return {
+def _statement(connection: Connection[TupleRow], lane: Lane, items: Sequence[Item]) -> RawCursor[TupleRow]:
+    """Send the statement; a raw cursor, since psycopg reads any other text of this length anew each time."""
+    plain = all(is_plain(item) for item in items)
+    statement = PLAIN if plain else FULL
+    values: dict[str, object] = {
         "runtime": lane.runtime,
-        "lane": lane.number,
-        "generation": lane.generation,
-        "stream": [item.stream for item in items],
-        "tenant": [item.tenant for item in items],
-        "expected": [Int8(item.expected) for item in items],
-        "previous": [item.previous for item in items],
-        "version": [Int8(item.version) for item in items],
-        "hash": [item.hash for item in items],
-        "epoch": [None if item.epoch is None else Int8(item.epoch) for item in items],
-        "status": [item.status for item in items],
-        "fold_version": [Int2(item.fold_version) for item in items],
-        "snapshot": [item.snapshot for item in items],
-        "campaign": [item.campaign for item in items],
-        "ledger": [item.ledger and item.ledger.value for item in items],
-        "principal": [key and key.principal for key in keys],
-        "key": [key and key.key for key in keys],
-        "command_hash": [key and key.command_hash for key in keys],
-        "key_answer": [key and key.answer for key in keys],
-        "box": [item.box and item.box.command for item in items],
-        "box_answer": [item.box and item.box.answer for item in items],
-        "about": [item.about and item.about.stream for item in items],
-        "about_epoch": [None if item.about is None else Int8(item.about.epoch) for item in items],
-        "e_item": [Int8(n) for n, _ in events],
-        "e_version": [Int8(event.version) for _, event in events],
-        "e_recorded_at": [EPOCH + timedelta(microseconds=event.recorded_at_us) for _, event in events],
-        "e_type": [event.type for _, event in events],
-        "e_type_version": [Int2(event.type_version) for _, event in events],
-        "e_context": [event.context for _, event in events],
-        "e_body": [event.body for _, event in events],
-        "e_hash": [event.hash for _, event in events],
-        "a_item": [Int8(n) for n, _ in accounts],
-        "a_id": [Int8(id_) for _, id_ in accounts],
-        "o_item": [Int8(n) for n, _ in opens],
-        "o_phase": [Int2(item.phase) for _, item in opens],
-        "o_run": [Int2(item.run) for _, item in opens],
-        "o_batch": [Int8(item.batch) for _, item in opens],
-        "o_start": [Int8(item.start) for _, item in opens],
-        "o_stop": [Int8(item.stop) for _, item in opens],
-        "o_state": [Int2(3 if item.parked else 0) for _, item in opens],
+        "lane": Int2(lane.number),
+        "generation": Int8(lane.generation),
+        **columns(items, plain=plain),
     }
+    return RawCursor(connection).execute(statement.text, [values[name] for name in statement.names], binary=True)

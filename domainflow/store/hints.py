@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from domainflow.errors import StoreUnavailable
 
 UNSAFE: Final[LiteralString] = "set synchronous_commit = off"
-NOTIFY: Final[LiteralString] = "select pg_notify('domainflow', payload) from unnest(%s::text[]) payload"
+NOTIFY: Final[LiteralString] = "select pg_notify('domainflow', payload) from unnest(%b::text[]) payload"
 
 
 class Hints:

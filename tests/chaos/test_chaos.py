@@ -108,7 +108,10 @@ def test_what_was_acknowledged_is_there_once_whatever_fails(
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_without_idempotency_keys_a_command_is_applied_twice(place: Place) -> None:
-    patch = ("domainflow.store.commit:COMMIT=chaos.unguarded:COMMIT_WITHOUT_KEYS",)
+    patch = (
+        "domainflow.store.commit:PLAIN=chaos.unguarded:PLAIN_WITHOUT_KEYS",
+        "domainflow.store.commit:FULL=chaos.unguarded:FULL_WITHOUT_KEYS",
+    )
     database = new_database(place.server)
     with (
         chaos_round(place, database, Figures(), chance=random.Random(1), patch=patch) as made,  # noqa: S311 - no secret

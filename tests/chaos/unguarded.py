@@ -2,9 +2,16 @@
 
 from typing import Final
 
-from domainflow.store.commit_sql import COMMIT
+from domainflow.store import commit_sql
+from domainflow.store.commit_sql import Statement
 
-KEYS: Final = "select tenant, principal, key, command_hash, key_answer from done where key is not null"
-assert KEYS in COMMIT
+KEYS: Final = b"select tenant, principal, key, command_hash, key_answer from done where key is not null"
 
-COMMIT_WITHOUT_KEYS: Final = COMMIT.replace(KEYS, f"{KEYS} and false")
+
+def _without_keys(statement: Statement) -> Statement:
+    assert KEYS in statement.text
+    return statement._replace(text=statement.text.replace(KEYS, KEYS + b" and false"))
+
+
+PLAIN_WITHOUT_KEYS: Final = _without_keys(commit_sql.PLAIN)
+FULL_WITHOUT_KEYS: Final = _without_keys(commit_sql.FULL)

@@ -109,8 +109,8 @@ def evolve(state: Campaign, event: CampaignEvent) -> Campaign:
 
 
 def _replaced(state: Campaign, phase: Phase, new: PhaseState) -> Campaign:
-    phases = tuple(new if p is phase else s for p, s in zip(PHASES, state.phases, strict=True))
-    return replace(state, phases=phases)
+    place = PHASES.index(phase)
+    return replace(state, phases=(*state.phases[:place], new, *state.phases[place + 1 :]))
 
 
 def _with(state: Campaign, phase: Phase, *, status: PhaseStatus, reason: str = "") -> Campaign:
