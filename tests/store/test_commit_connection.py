@@ -67,17 +67,3 @@ def test_a_commit_that_is_cancelled_is_poison_and_its_connection_as_good_as_befo
             sending.result(SOON_S)
     assert lane.send([(item("s1", born),)]) == [Committed(2)]
     lane.close()
-
-
-def test_a_lane_plans_each_of_its_statements_once(actor: Actor) -> None:
-    lane = lane_of(actor)
-    born = item("s1")
-    lane.send([(born,)])
-    for _ in range(6):  # after five Postgres weighs whether to plan anew each time
-        born = item("s1", born)
-        lane.send([(born,)])
-    planned = lane._open.execute(  # noqa: SLF001 - whose plans these are
-        "select generic_plans, custom_plans from pg_prepared_statements where statement like '%barrier%'"
-    ).fetchall()
-    assert planned == [(7, 0)]
-    lane.close()
