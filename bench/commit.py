@@ -37,6 +37,7 @@ from domainflow.security.context import Context
 from domainflow.spec import DnsPersona, PatternSource
 from domainflow.store import commit, pool
 from domainflow.store.chain import GENESIS, link
+from domainflow.store.commit_connection import PLANS
 from domainflow.store.port import Item, Key, NewEvent
 from domainflow.vocabulary import PatternType, Phase
 
@@ -216,6 +217,7 @@ class BareBatch:
 def _lane(dsn: str, runtime: str, number: int) -> tuple[Connection[TupleRow], commit.Lane]:
     connection = pool.connect(dsn, "app")
     connection.prepare_threshold = 0
+    connection.execute(PLANS)
     lane = commit.Lane(runtime, number)
     lane.raise_generation(connection)
     return connection, lane

@@ -21,8 +21,11 @@ RETRIED: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
-# Planned for each batch anew, the statement of the commit takes twice as long.
-PLANNED_ONCE: Final[LiteralString] = "set plan_cache_mode = force_generic_plan"
+# Planned anew for each batch, the statement of the commit takes twice as long; and a plan from when the tables were
+# empty would read them whole until somebody analyses them.
+PLANS: Final[LiteralString] = """
+select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)
+"""
 # Of a value that has no form in which it could be sent, such as half a surrogate pair. Not of psycopg's own making.
 UNSENDABLE: Final = (UnicodeError, OverflowError, struct.error)
 
@@ -62,7 +65,7 @@ class CommitConnection:
             self._connection = self._connect()
             # From the first on: of one that psycopg counted first, it does not notice that preparing it failed.
             self._connection.prepare_threshold = 0
-            self._connection.execute(PLANNED_ONCE)
+            self._connection.execute(PLANS)
             self.lane.raise_generation(self._connection)
             return streams.now_us(self._connection)
         except psycopg.Error as error:
