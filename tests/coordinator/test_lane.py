@@ -1,5 +1,7 @@
 """A commit lane answers everything it took exactly once, whatever becomes of connection, server side or itself."""
 
+import os
+
 import psycopg
 import pytest
 from durable import SOON_S, Actor, await_blocked, birth, emptied, item, migrated, new_uuid, row_lock
@@ -7,6 +9,9 @@ from lane_stage import LOCK_GATE, actor, admin, answers, chain, hold_up, lane, l
 from msgspec.structs import replace
 from stage import Answers, Stage, commit_each, stage
 
+from domainflow.actors.coordinator.hand import MOST_BYTES, MOST_ITEMS
+from domainflow.actors.mailbox import CAPACITY
+from domainflow.errors import MailboxFull
 from domainflow.store.port import Committed, Failed, Key, KeyTaken, Loaded, Stale
 
 __all__ = ["actor", "admin", "answers", "emptied", "lane", "lanes", "migrated"]  # fixtures
@@ -59,6 +64,43 @@ def test_a_group_keeps_its_place_and_commits_alone(lane: Stage, actor: Actor, ad
         blocker.rollback()
     assert answers.take(5)["group"] == Committed(2)
     assert versions(actor, f"campaign/{id_}") == [1]
+
+
+def test_a_batch_has_a_bound_of_items_and_of_bytes(lane: Stage, actor: Actor, admin: str, answers: Answers) -> None:
+    gate = hold_up(lane, answers)
+    heavy = [replace(item(f"h{n}"), snapshot=os.urandom(MOST_BYTES // 2)) for n in range(6)]
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [*heavy, *(item(f"s{n}") for n in range(MOST_ITEMS + 50))])
+        blocker.rollback()
+    answers.take(MOST_ITEMS + 57)
+    sizes = "select count(*) from domainflow.event where stream like %s group by xid order by xid"
+    assert actor.see(sizes, "h%") == [2, 2, 2]
+    assert max(actor.see(sizes, "s%")) == MOST_ITEMS
+
+
+def test_a_lane_takes_no_more_in_hand_than_a_batch_and_whoever_finds_its_mailbox_full_is_told_so(
+    lane: Stage, admin: str, answers: Answers
+) -> None:
+    gate, other = hold_up(lane, answers), hold_up(lane, answers, "other")
+    with row_lock(admin, LOCK_GATE) as blocker, row_lock(admin, LOCK_GATE.replace("gate", "other")) as second:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        commit_each(lane, answers, [other, *(item(f"early{n}") for n in range(4 * MOST_ITEMS))])
+        blocker.rollback()
+        answers.take(1)
+        await_blocked(admin, 1)  # with a batch that `other` holds up
+        taken = 0
+        with pytest.raises(MailboxFull):
+            while taken <= CAPACITY:
+                commit_each(lane, answers, [item(f"late{taken}")])
+                taken += 1
+        second.rollback()
+    assert 4 * MOST_ITEMS + 1 + taken == CAPACITY + MOST_ITEMS
+    answers.take(CAPACITY + MOST_ITEMS)
+    commit_each(lane, answers, [item("next")])
+    assert answers.take(1) == {"next@1": Committed(1)}
 
 
 # --- poison

@@ -3,7 +3,6 @@
 Batching only: which of what waits goes together. No connection, no clock.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,21 +43,25 @@ class Hand:
     runtime: str
     lane: int
     incarnation: int = 0  # the lane's generation when this hand was made: its audit streams begin with it
-    waiting: deque[Entry] = field(default_factory=deque)
+    waiting: dict[Entry, None] = field(default_factory=dict)  # a set that keeps their order
     loads: list[Load] = field(default_factory=list)
     audits: dict[str, AuditHead] = field(default_factory=dict)
 
     def take(self, message: Commit | Note) -> None:
         """Take one into hand."""
         if isinstance(message, Commit):
-            size = sum(len(event.body) for item in message.group for event in item.events)
-            self.waiting.append(
-                Entry(message.settled, group=message.group, stream=message.group[0].stream, size_bytes=size)
-            )
+            size = sum(map(_size_bytes, message.group))
+            entry = Entry(message.settled, group=message.group, stream=message.group[0].stream, size_bytes=size)
         else:
-            tenant = message.note.tenant
-            stream = f"audit/{tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
-            self.waiting.append(Entry(message.settled, note=message.note, stream=stream))
+            note = message.note
+            stream = f"audit/{note.tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
+            entry = Entry(message.settled, note=note, stream=stream, size_bytes=len(note.context) + len(note.body))
+        self.waiting[entry] = None
+
+    @property
+    def full(self) -> bool:
+        """Whether there is enough for a batch: what comes now is to wait in the mailbox, which is bounded."""
+        return len(self.waiting) >= MOST_ITEMS
 
     def batch(self, now_us: int) -> list[Entry]:
         """Return what goes next, still in hand: one group alone, or items of different streams up to the limits."""
@@ -81,7 +84,7 @@ class Hand:
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Answer one and let go of it."""
-        self.waiting.remove(entry)
+        del self.waiting[entry]
         entry.settled(outcome)
 
     def advance_audit(self, entry: Entry) -> None:
@@ -127,3 +130,9 @@ class Hand:
             key=note.key,
             box=note.box,
         )
+
+
+def _size_bytes(item: Item) -> int:
+    """Return what it comes to on its way to the server, but for small change."""
+    events = sum(len(event.context) + len(event.body) for event in item.events)
+    return events + len(item.snapshot or b"") + (len(item.key.answer) if item.key else 0)

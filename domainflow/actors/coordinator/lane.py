@@ -72,12 +72,14 @@ class CommitLane(Behaviour[LaneMessage]):
             self._hand.loads.append(message)
         else:
             self._hand.take(message)
+            while self._hand.full:  # or as long as others keep coming it would only take, and never commit
+                self._commit_some()
         return None
 
     def on_idle(self) -> None:
         """Commit what has come while the last commit was under way."""
         while self._hand.waiting:
-            self._commit(self._hand.batch(self._clock.now_us()))
+            self._commit_some()
         while self._hand.loads:
             self._readers.submit(self._load, self._hand.loads[0])
             del self._hand.loads[0]
@@ -91,7 +93,8 @@ class CommitLane(Behaviour[LaneMessage]):
         assert isinstance(hand, Hand)  # noqa: S101 - on_start put it there
         return hand
 
-    def _commit(self, batch: list[Entry]) -> None:
+    def _commit_some(self) -> None:
+        batch = self._hand.batch(self._clock.now_us())
         illegal = [entry for entry in batch if self._is_illegal(entry)]
         for entry in illegal:
             self._hand.settle(entry, Failed(f"a move that no table allows: {[item.moves for item in entry.group]}"))
