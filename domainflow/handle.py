@@ -7,7 +7,7 @@ the command box; what is read comes from Postgres (`reading`).
 import threading
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import msgspec
 
@@ -34,7 +34,7 @@ from domainflow.errors import AskTimeout, InvalidInput
 from domainflow.ids import new_id
 from domainflow.reading import Reading
 from domainflow.security.context import Context, Principal
-from domainflow.security.input import check_key, check_parts
+from domainflow.security.input import check_key, check_parts, check_version
 from domainflow.store.pool import CONNECTION_S
 from domainflow.subscriptions import Quiet
 from domainflow.tree import Parts
@@ -43,6 +43,14 @@ from domainflow.vocabulary import Phase
 from domainflow.work import dns_resolvers
 
 COMMAND_S: Final = 10.0
+
+
+class How(TypedDict, total=False):
+    """How a command is given, where it is not as usual."""
+
+    timeout_s: float  # to be durable in; COMMAND_S
+    expected_version: int | None  # of the campaign; at another one it is refused: VersionConflict. None: any
+    idempotency_key: str  # the same key and command: the same answer, for 24 hours
 
 
 class CampaignHandle:
@@ -59,56 +67,52 @@ class CampaignHandle:
 
     # --- commands: each returns when it is durable, and says at which version
 
-    def start(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def start(self, **how: Unpack[How]) -> Ack:
         """Queue it; it begins when a run slot is free."""
-        return self._command(StartCampaign(), timeout_s, idempotency_key)
+        return self._command(StartCampaign(), **how)
 
-    def pause(
-        self, reason: str = "", holder: str = "user", *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
-    ) -> Ack:
+    def pause(self, reason: str = "", holder: str = "user", **how: Unpack[How]) -> Ack:
         """Hold it; batches in hand are finished first."""
-        return self._command(PauseCampaign(holder=holder, reason=reason), timeout_s, idempotency_key)
+        return self._command(PauseCampaign(holder=holder, reason=reason), **how)
 
-    def resume(self, holder: str = "user", *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def resume(self, holder: str = "user", **how: Unpack[How]) -> Ack:
         """Lift a holder's pause."""
-        return self._command(ResumeCampaign(holder=holder), timeout_s, idempotency_key)
+        return self._command(ResumeCampaign(holder=holder), **how)
 
-    def cancel(self, reason: str = "", *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def cancel(self, reason: str = "", **how: Unpack[How]) -> Ack:
         """End it for good."""
-        return self._command(CancelCampaign(reason=reason), timeout_s, idempotency_key)
+        return self._command(CancelCampaign(reason=reason), **how)
 
-    def retry(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def retry(self, **how: Unpack[How]) -> Ack:
         """Go on after a failure."""
-        return self._command(RetryCampaign(), timeout_s, idempotency_key)
+        return self._command(RetryCampaign(), **how)
 
-    def archive(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def archive(self, **how: Unpack[How]) -> Ack:
         """Put it aside."""
-        return self._command(ArchiveCampaign(), timeout_s, idempotency_key)
+        return self._command(ArchiveCampaign(), **how)
 
-    def delete(self, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def delete(self, **how: Unpack[How]) -> Ack:
         """Take it out of every list."""
-        return self._command(DeleteCampaign(), timeout_s, idempotency_key)
+        return self._command(DeleteCampaign(), **how)
 
-    def configure_phase(
-        self, phase: Phase, config: PhaseConfig, *, timeout_s: float = COMMAND_S, idempotency_key: str = ""
-    ) -> Ack:
+    def configure_phase(self, phase: Phase, config: PhaseConfig, **how: Unpack[How]) -> Ack:
         """Change what a phase that has not begun will run with. Raises InvalidInput."""
         check_parts(phase, dns=config.dns, http=config.http, rules=config.keywords or (), scoring=config.scoring)
         if config.dns is not None:
             dns_resolvers.check(config.dns)
-        return self._command(ConfigurePhase(phase=phase, config=config), timeout_s, idempotency_key)
+        return self._command(ConfigurePhase(phase=phase, config=config), **how)
 
-    def start_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def start_phase(self, phase: Phase, **how: Unpack[How]) -> Ack:
         """Go on with the next phase of a step-by-step campaign."""
-        return self._command(StartPhase(phase=phase), timeout_s, idempotency_key)
+        return self._command(StartPhase(phase=phase), **how)
 
-    def skip_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def skip_phase(self, phase: Phase, **how: Unpack[How]) -> Ack:
         """Never run a phase that has not begun."""
-        return self._command(SkipPhase(phase=phase), timeout_s, idempotency_key)
+        return self._command(SkipPhase(phase=phase), **how)
 
-    def rerun_phase(self, phase: Phase, *, timeout_s: float = COMMAND_S, idempotency_key: str = "") -> Ack:
+    def rerun_phase(self, phase: Phase, **how: Unpack[How]) -> Ack:
         """Run a completed phase again."""
-        return self._command(RerunPhase(phase=phase), timeout_s, idempotency_key)
+        return self._command(RerunPhase(phase=phase), **how)
 
     # --- reading
 
@@ -163,14 +167,27 @@ class CampaignHandle:
 
     # --- within the house
 
-    def _command(self, command: CampaignCommand, timeout_s: float, idempotency_key: str) -> Ack:
+    def _command(
+        self,
+        command: CampaignCommand,
+        *,
+        timeout_s: float = COMMAND_S,
+        expected_version: int | None = None,
+        idempotency_key: str = "",
+    ) -> Ack:
         deadline_s = time.monotonic() + timeout_s
         # Whoever may not know of it gets the same answer as if there were none. With a key this may be the deletion
         # over again, and the actor has its answer.
         self.reading.summary(deleted=bool(idempotency_key), timeout_s=timeout_s)
         command = _checked(command)
         check_key(idempotency_key)
-        context = Context(principal=self._principal, correlation_id=new_id(), idempotency_key=idempotency_key)
+        check_version(expected_version)
+        context = Context(
+            principal=self._principal,
+            correlation_id=new_id(),
+            idempotency_key=idempotency_key,
+            expected_version=expected_version,
+        )
         return Delivery(self._parts, self.stream).deliver(command, context, timeout_s=deadline_s - time.monotonic())
 
 

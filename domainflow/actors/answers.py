@@ -15,6 +15,7 @@ from domainflow.errors import (
     Corrupt,
     DomainFlowError,
     Fenced,
+    KeyReused,
     QuotaExceeded,
     Rejected,
     StoreUnavailable,
@@ -22,6 +23,7 @@ from domainflow.errors import (
     VersionConflict,
 )
 from domainflow.store.port import (
+    NO_ANSWER,
     AuditNote,
     BoxAnswer,
     Failed,
@@ -76,11 +78,12 @@ def kept(asked: Asked, answer: Ack | DomainFlowError, *, stream: str) -> tuple[K
     """Return the answer as it is kept for who asks again: under the command's key, and in the command box."""
     context, body = asked.envelope.context, encode(_stored(answer))
     box = BoxAnswer(context.box_id, body) if context.box_id else None
-    # A conflict asks for another try: under the key, it would be the answer to every one of them.
-    if not context.idempotency_key or isinstance(answer, Conflict):
+    if not context.idempotency_key or isinstance(answer, KeyReused):  # it has another command's answer
         return None, box
+    # A conflict asks for another try: under the key, it would be the answer to every one of them.
+    answer_ = NO_ANSWER if isinstance(answer, Conflict) else body
     principal, hashed = context.principal.id, asked.hash(stream)
-    return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=body), box
+    return Key(principal=principal, key=context.idempotency_key, command_hash=hashed, answer=answer_), box
 
 
 def _stored(answer: Ack | DomainFlowError) -> Ack | Refusal:
@@ -109,7 +112,7 @@ def refusal_of(outcome: object, stream: str, *, owned: bool) -> DomainFlowError:
         case Stale() | Foreign() if owned:
             return Fenced(f"{stream} is owned by another runtime now; nothing was written")
         case Stale() | Foreign():  # Foreign: what was to be born with it is there already, and has an owner
-            return VersionConflict(f"{stream}: others wrote first each time; nothing was written")
+            return VersionConflict(f"{stream}: others wrote first; nothing was written")
         case OutOfStep():
             return VersionConflict(f"{stream}: these batches are not done (any more); nothing was written")
         case OverQuota(reason=reason):

@@ -6,6 +6,7 @@ Values only; the shell runs them.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -21,6 +22,14 @@ CommandT = TypeVar("CommandT", bound=Struct)
 EventT = TypeVar("EventT", bound=Struct)
 
 TYPE_VERSION: Final = 1  # of every event type so far; upcasters will stand beside `decode_event`
+
+
+class Strategy(StrEnum):
+    """What becomes of a command on a shared stream that another runtime moved first."""
+
+    REJECT = "reject"  # whoever asked hears of it
+    REBASE = "rebase"  # it is decided again on the newer state
+    MERGE = "merge"  # its events are put behind the others', if each commutes with each of them; else as REBASE
 
 
 class Occasion(Struct, frozen=True):
@@ -58,6 +67,8 @@ class Rules(Generic[StateT, CommandT, EventT]):
     owner: Callable[[StateT], str | None] = lambda _: None
     births: Callable[[CommandT, tuple[EventT, ...], "Occasion"], tuple[Birth, ...]] = lambda *_: ()
     passive: Callable[[StateT], bool] = lambda _: False  # whether an idle actor may end; the next command starts it
+    strategy: Callable[[CommandT], Strategy] = lambda _: Strategy.REBASE
+    commute: Callable[[EventT, EventT], bool] = lambda *_: False  # whether a state is the same after both in any order
     asked: Callable[[CommandT], Struct] = lambda command: command  # without what its runtime has added
     campaign: Callable[[str], str | None] = lambda _: None  # stream -> uuid of the campaign whose work it commands
 

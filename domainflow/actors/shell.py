@@ -23,18 +23,25 @@ from domainflow.actors.answers import (
     to_note,
 )
 from domainflow.actors.behaviour import Behaviour
+from domainflow.actors.conflicts import resolution, unexpected
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
 from domainflow.actors.effects import Tell
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
-from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT
+from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT, Strategy
 from domainflow.actors.signals import Answer
-from domainflow.errors import Denied, DomainFlowError, Fenced, KeyReused, Rejected, StoreUnavailable
+from domainflow.errors import (
+    Denied,
+    DomainFlowError,
+    Fenced,
+    KeyReused,
+    Rejected,
+    StoreUnavailable,
+)
 from domainflow.security import gate
 from domainflow.security.context import system
 from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
-MOST_REBASES: Final = 8
 OUTCOME_S: Final = 120.0  # Postgres may be away for a while
 LINGER_S: Final = 1.0  # whoever started a passive actor has a command for it that is still on its way
 _log = structlog.get_logger()
@@ -67,7 +74,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._lingered = False
         self._waits_since_s: float | None = None  # for the outcome of a commit
         self._watched = False  # a timer looks after that wait; it is kept, since one a commit would cost a tenth of it
-        self._again: Envelope | None = None  # to be decided anew once the stream is reloaded
+        self._again: pending.Commit | None = None  # to be decided anew once the stream is reloaded
 
     @property
     def state(self) -> StateT:
@@ -120,6 +127,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         if not decision.allowed:
             denial = Denied(f"{principal.id} may not {asked.audit.command}: {decision.rule}")
             return self._note("denied", asked, denial)
+        if (conflict := unexpected(envelope, self._stream)) is not None:
+            return self._note("refused", asked, conflict)
         try:
             events = self._rules.decide(self._state, message)
         except Rejected as refusal:
@@ -187,8 +196,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
                 commit.asked.settle(Ack(self._stream.version, commit.draft.status))
             case KeyTaken():
                 self._recall(commit.asked, outcome)
-            case Stale() if not self._rules.owned and self._tries < MOST_REBASES:
-                self._rebase(commit.asked.envelope)
+            case Stale() if not self._rules.owned:
+                self._rebase(commit)
             case _:
                 self._drop(commit.asked, outcome)
 
@@ -236,11 +245,23 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         for effect in draft.outside:
             self._perform(effect)
 
-    def _rebase(self, envelope: Envelope) -> None:
+    def _rebase(self, commit: pending.Commit) -> None:
         self._tries += 1
-        self._again = envelope
+        self._again = commit
         self.cell.suspend_user()
         self._load()
+
+    def _try_again(self, commit: pending.Commit, loaded: Loaded, decided_at: int) -> None:
+        asked, draft = commit.asked, commit.draft
+        command = cast("CommandT", asked.envelope.message)
+        match resolution(self._rules, asked, draft, loaded, decided_at=decided_at, tries=self._tries):
+            case Strategy.MERGE:
+                ours = cast("tuple[EventT, ...]", draft.events)
+                self._go_on(asked.envelope, lambda: self._commit(command, asked, ours))
+            case Strategy.REBASE:
+                self._go_on(asked.envelope, lambda: self._handle(command, asked.envelope))
+            case Strategy.REJECT:
+                self._refuse(asked, refusal_of(Stale(loaded.version), self._stream.name, owned=False))
 
     def _go_on(self, envelope: Envelope, step: Callable[[], object]) -> None:
         """Go on with a command after `receive`: what that would return or raise is the answer."""
@@ -261,6 +282,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         )
 
     def _loaded(self, answer: object) -> None:
+        decided_at = self._stream.version
         match answer:
             case Loaded():
                 self._state = self._rules.fold(answer)
@@ -273,10 +295,9 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
             self.cell.started()
             self._resume()
             return
-        envelope, self._again = self._again, None
+        commit, self._again = self._again, None
         self.cell.resume_user()
-        command = cast("CommandT", envelope.message)
-        self._go_on(envelope, lambda: self._handle(command, envelope))
+        self._try_again(commit, answer, decided_at)
 
     def _resume(self) -> None:
         for effect in self._rules.resume(self._state):

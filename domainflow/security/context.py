@@ -21,6 +21,7 @@ class Context(Struct, frozen=True, kw_only=True):
     correlation_id: str  # the whole story
     causation_id: str = ""  # the message that made this one
     idempotency_key: str = ""  # of the command, unique a (tenant, principal); empty: none
+    expected_version: int | None = None  # of the stream when the command comes to it, or it is refused; None: any
     box_id: str = ""  # of the command box entry that this message came from; empty: it came by itself
     deadline_s: float | None = None  # on this process's monotonic clock
     chain: tuple[str, ...] = ()  # paths of the actors that wait for the answer

@@ -33,6 +33,7 @@ from domainflow.vocabulary import KeywordRuleType, PatternType, ResolverStrategy
 
 MAX_SPEC_BYTES: Final = 1024 * 1024
 MAX_PORT: Final = 65_535
+MAX_VERSION: Final = 2**63
 MAX_KEY_CHARS: Final = 200
 _MAX_MESSAGE_CHARS: Final = 500
 
@@ -102,6 +103,13 @@ def check_key(value: str) -> str:
     """`value` if it can be an idempotency key. Raises `InvalidInput`."""
     if len(value) > MAX_KEY_CHARS or any(_is_unfit(character) for character in value):
         raise InvalidInput(f"idempotency key: must be at most {MAX_KEY_CHARS} characters, none of them for control")
+    return value
+
+
+def check_version(value: int | None) -> int | None:
+    """`value` if a stream can be at it. Raises `InvalidInput`."""
+    if value is not None and not (type(value) is int and 0 < value < MAX_VERSION):
+        raise InvalidInput(f"expected version: must be a whole number from 1 on, and is {value!r:.60}")
     return value
 
 

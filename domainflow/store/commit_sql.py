@@ -110,8 +110,9 @@ WRITTEN: Final[LiteralString] = """
      set version = excluded.version, fold_version = excluded.fold_version, state = excluded.state
 ), keyed as (
   -- Not `on conflict`: two that race for one key must not both move their heads. The loser's statement raises.
+  -- Without an answer there is nothing to keep: it was only to be looked for.
   insert into domainflow.idempotency (tenant, principal, key, command_hash, answer)
-  select tenant, principal, key, command_hash, key_answer from done where key is not null
+  select tenant, principal, key, command_hash, key_answer from done where key_answer <> ''
 )"""
 FULL_WRITTEN: Final[LiteralString] = """
 , answered as (

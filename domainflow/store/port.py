@@ -5,7 +5,7 @@ Values and protocols only. Nothing here knows Postgres, actors or a codec; bytes
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -40,6 +40,9 @@ class Ledger(StrEnum):
     UNPARK = "unpark"  # parked -> ready
     REVIVE = "revive"  # dead and parked -> ready, attempts counted anew
     DROP = "drop"  # all are deleted, and the results of those done but not accounted
+
+
+NO_ANSWER: Final = b""  # of a key: it is looked for, and not kept
 
 
 class Key(Struct, frozen=True, kw_only=True):

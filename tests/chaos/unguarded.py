@@ -5,7 +5,7 @@ from typing import Final
 from domainflow.store import commit_sql
 from domainflow.store.commit_sql import Statement
 
-KEYS: Final = b"select tenant, principal, key, command_hash, key_answer from done where key is not null"
+KEYS: Final = b"select tenant, principal, key, command_hash, key_answer from done where key_answer <> ''"
 
 
 def _without_keys(statement: Statement) -> Statement:

@@ -82,7 +82,7 @@ def test_a_creation_that_always_comes_too_late_is_recorded_and_its_key_can_be_tr
             "values (%s, 'acme', 1, '', %s, '')",
             (campaign.stream_of(command.campaign), epoch),
         )
-        with pytest.raises(VersionConflict, match="others wrote first each time; nothing was written"):
+        with pytest.raises(VersionConflict, match="others wrote first; nothing was written"):
             ask(source, command, once)
         assert audits(actor) == [("audit.refused", REFUSED_CREATION)]
         assert streams.head(actor.upkeep, SOURCE) is None

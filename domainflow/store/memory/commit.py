@@ -11,6 +11,7 @@ from domainflow.store.commit import BarredError
 from domainflow.store.memory import campaigns, work_items
 from domainflow.store.memory.tables import InBox, MemoryStore, Picture, Remembered, State
 from domainflow.store.port import (
+    NO_ANSWER,
     Committed,
     Foreign,
     Item,
@@ -181,7 +182,7 @@ def _record(store: MemoryStore, item: Item, event: NewEvent) -> None:
 
 
 def _answer(store: MemoryStore, tenants: frozenset[str], item: Item) -> None:
-    if item.key is not None:
+    if item.key is not None and item.key.answer != NO_ANSWER:
         place = (item.tenant, item.key.principal, item.key.key)
         if place in store.tables.keys:
             raise StoreRefused(f"key {place} was taken by another item of this batch")
