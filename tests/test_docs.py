@@ -17,6 +17,8 @@ from msgspec import NODEFAULT, Struct, inspect
 
 import domainflow
 from domainflow import Runtime, load_spec
+from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.pattern import actor as pattern
 from domainflow.settings import Settings
 from domainflow.spec import (
     INT64_MAX,
@@ -260,3 +262,17 @@ def test_a_number_reads_as_it_is_written() -> None:
     assert limits(0.05, 600.0) == "0.05 to 600"
     assert limits(1, 1_000_000) == "1 to 1000000"
     assert math.isfinite(float(toml(0.27)))
+
+
+def test_the_strategies_of_conflicts_are_those_of_the_code() -> None:
+    rows = table(section("semantics.md", "2. One writer a stream"))
+    told = [(command.strip("`"), strategy) for _, command, strategy, _ in rows]
+    shared = [rules for rules in (campaign.RULES, pattern.RULES) if not rules.owned]
+    commands = [(words.cls, rules) for rules in shared for words in structs(rules.commands)]
+    assert told == [(str(of.__struct_config__.tag), rules.strategy(of)) for of, rules in commands]
+
+
+def structs(union: object) -> list[inspect.StructType]:
+    """The types of a union of messages."""
+    found = inspect.type_info(union)
+    return [each for each in getattr(found, "types", [found]) if isinstance(each, inspect.StructType)]

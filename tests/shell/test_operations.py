@@ -14,7 +14,7 @@ from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.actors.campaign.messages import StartCampaign
 from domainflow.actors.ref import Ref
 from domainflow.delivery import Delivery
-from domainflow.errors import AskTimeout, InvalidInput, KeyReused, NotFound, StoreUnavailable
+from domainflow.errors import AskTimeout, InvalidInput, KeyReused, NotFound, StoreUnavailable, VersionConflict
 from domainflow.security.context import Context
 from domainflow.settings import Settings
 from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, PatternSource
@@ -65,6 +65,22 @@ def test_a_creation_under_a_key_is_the_same_to_a_runtime_with_other_settings(
     settings = Settings(window=5, most_active=5, most_created_a_day=5)
     with Runtime.open(database.dsn, home=home, settings=settings, campaigns=False, work=False) as other:
         assert other.as_principal(ALICE).create_campaign(SPEC, idempotency_key="k").id == made.id
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**63, True, 1.0, "1"])
+def test_a_version_that_no_stream_can_be_at_is_refused(ops: Operations, version: Any) -> None:  # noqa: ANN401 - no int
+    handle = ops.create_campaign(SPEC)
+    with pytest.raises(InvalidInput, match="expected version: must be a whole number from 1 on, and is"):
+        handle.start(expected_version=version)
+    assert handle.view().version == 1
+
+
+def test_a_command_may_be_meant_for_a_version(ops: Operations) -> None:
+    handle = ops.create_campaign(SPEC)
+    started = handle.start(expected_version=handle.view().version)
+    with pytest.raises(VersionConflict, match=f"is at version {started.version}, not at 1; nothing was written"):
+        handle.cancel(expected_version=1)
+    assert handle.view().version == started.version
 
 
 def test_a_deletion_under_a_key_can_be_asked_for_again(runtime: Runtime) -> None:
