@@ -6,6 +6,7 @@ No actor and no I/O: the shell and the command box's sender share it.
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from domainflow.actors.envelope import Envelope
@@ -13,6 +14,7 @@ from domainflow.actors.rules import Ack, AuditContext, Refusal, decode_answer, e
 from domainflow.errors import (
     Conflict,
     Corrupt,
+    Denied,
     DomainFlowError,
     Fenced,
     KeyReused,
@@ -63,23 +65,31 @@ def to_note(what: str, asked: Asked, answer: Ack | DomainFlowError, *, stream: s
     """Return the record of a command that changed nothing; its answer is kept with it."""
     stored = _stored(answer)
     key, box = kept(asked, answer, stream=stream)
+    audit = asked.audit
+    alike = f"{audit.principal} {audit.command} {audit.decision}" if isinstance(answer, Denied) and box is None else ""
     return AuditNote(
         tenant=asked.envelope.context.principal.tenant,
         type=f"audit.{what}",
         context=encode(asked.audit),
         body=encode({"stream": stream, "answer": stored}),
+        alike=alike,
         about=about,
         key=key,
         box=box,
     )
 
 
+def counted(body: bytes, number: int) -> bytes:
+    """Return the body of a note that stands for so many."""
+    return encode({**msgspec.msgpack.decode(body), "count": number})
+
+
 def kept(asked: Asked, answer: Ack | DomainFlowError, *, stream: str) -> tuple[Key | None, BoxAnswer | None]:
     """Return the answer as it is kept for who asks again: under the command's key, and in the command box."""
     context, body = asked.envelope.context, encode(_stored(answer))
     box = BoxAnswer(context.box_id, body) if context.box_id else None
-    if not context.idempotency_key or isinstance(answer, KeyReused):  # it has another command's answer
-        return None, box
+    if not context.idempotency_key or isinstance(answer, KeyReused | Denied):
+        return None, box  # it has another command's answer; or may be allowed when it is asked again
     # A conflict asks for another try: under the key, it would be the answer to every one of them.
     answer_ = NO_ANSWER if isinstance(answer, Conflict) else body
     principal, hashed = context.principal.id, asked.hash(stream)

@@ -37,3 +37,10 @@ class Note:
 
     asked: Asked
     answer: Ack | DomainFlowError
+
+
+@dataclass(frozen=True)
+class Denial:
+    """The same of a denial: nothing waits for it but whoever was denied."""
+
+    note: Note

@@ -27,6 +27,7 @@ from domainflow.actors.conflicts import resolution, unexpected
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
 from domainflow.actors.effects import Tell
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
+from domainflow.actors.patience import Patience
 from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT, Strategy
 from domainflow.actors.signals import Answer
 from domainflow.errors import (
@@ -72,8 +73,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._state: StateT = rules.initial
         self._tries = 0  # of the command in hand, against others who moved a shared stream
         self._lingered = False
-        self._waits_since_s: float | None = None  # for the outcome of a commit
-        self._watched = False  # a timer looks after that wait; it is kept, since one a commit would cost a tenth of it
+        self._patience = Patience(OUTCOME_S)  # for the outcome of a commit
         self._again: pending.Commit | None = None  # to be decided anew once the stream is reloaded
 
     @property
@@ -92,8 +92,9 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
 
     def on_signal(self, signal: object) -> None:
         self._lingered = signal == pending.Lingered()
-        if isinstance(signal, pending.Overdue):
-            self._check_wait()
+        if signal == pending.Overdue() and self._patience.is_over(self.cell):
+            # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
+            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
         if not isinstance(signal, Answer):
             return
         match signal.token:
@@ -104,6 +105,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
                 self._settled(commit, signal.value)
             case pending.Note() as note:
                 self._outcome_came()
+                self._noted(note, signal.value)
+            case pending.Denial(note=note):
                 self._noted(note, signal.value)
             case _:
                 pass
@@ -126,7 +129,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         asked = Asked(envelope, AuditContext.of(envelope.context, message, decision.rule), self._rules.asked(message))
         if not decision.allowed:
             denial = Denied(f"{principal.id} may not {asked.audit.command}: {decision.rule}")
-            return self._note("denied", asked, denial)
+            return self._deny(asked, denial)
         if (conflict := unexpected(envelope, self._stream)) is not None:
             return self._note("refused", asked, conflict)
         try:
@@ -155,7 +158,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
     def _note(self, what: str, asked: Asked, answer: Ack | DomainFlowError) -> object:
         """Record what changed nothing; the answer waits for the record. The runtime's own reports leave none."""
         principal = asked.envelope.context.principal
-        if principal == system(principal.tenant) and not isinstance(answer, Denied):
+        if principal == system(principal.tenant):
             return give(answer)
         about = self._stream.owned_by(principal.tenant)
         note = to_note(what, asked, answer, stream=self._stream.name, about=about)
@@ -163,31 +166,21 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._await_outcome()
         return DEFERRED
 
+    def _deny(self, asked: Asked, denial: Denied) -> Deferred:
+        """Record a denial, and go on meanwhile: nothing hangs on it, and a flood of them goes into few records."""
+        note = to_note("denied", asked, denial, stream=self._stream.name, about=None)
+        self._committer.note(note, self.cell.answer_to(pending.Denial(pending.Note(asked, denial))))
+        return DEFERRED
+
     # --- out
 
     def _await_outcome(self) -> None:
         self.cell.suspend_user()
-        self._waits_since_s = self.cell.clock.monotonic_s()
-        if not self._watched:
-            self._watch(OUTCOME_S)
+        self._patience.begin(self.cell)
 
     def _outcome_came(self) -> None:
-        self._waits_since_s = None
+        self._patience.end()
         self.cell.resume_user()
-
-    def _watch(self, delay_s: float) -> None:
-        self._watched = True
-        self.cell.start_timer("outcome", delay_s, pending.Overdue())
-
-    def _check_wait(self) -> None:
-        self._watched = False
-        if self._waits_since_s is None:
-            return
-        left_s = self._waits_since_s + OUTCOME_S - self.cell.clock.monotonic_s()
-        if left_s <= 0:
-            # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
-            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
-        self._watch(left_s)
 
     def _settled(self, commit: pending.Commit, outcome: object) -> None:
         match outcome:

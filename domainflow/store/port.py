@@ -129,6 +129,7 @@ class AuditNote(Struct, frozen=True, kw_only=True):
     type: str
     context: bytes
     body: bytes
+    alike: str = ""  # such notes of one tenant may become one record, with their number; empty: none
     about: Owned | None = None  # whose state the answer was read from; must still be so, or the note is refused
     key: Key | None = None
     box: BoxAnswer | None = None

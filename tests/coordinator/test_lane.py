@@ -2,6 +2,7 @@
 
 import os
 
+import msgspec
 import psycopg
 import pytest
 from durable import SOON_S, Actor, await_blocked, birth, emptied, item, migrated, new_uuid, row_lock
@@ -172,6 +173,30 @@ def test_a_move_that_the_table_does_not_have_is_refused_before_it_is_sent(
 
 
 # --- audit notes
+
+
+def test_notes_that_are_alike_become_one_record_with_their_number(
+    lane: Stage, actor: Actor, admin: str, answers: Answers
+) -> None:
+    gate = hold_up(lane, answers)
+    with row_lock(admin, LOCK_GATE) as blocker:
+        commit_each(lane, answers, [gate])
+        await_blocked(admin, 1)
+        for n in range(60):
+            alike = replace(note(), body=msgspec.msgpack.encode({"stream": str(n)}), alike="ab"[n % 2])
+            lane.committer.note(alike, answers.to(f"note {n}"))
+        lane.committer.note(replace(alike, tenant="umbrella"), answers.to("of another tenant"))
+        lane.committer.note(note(), answers.to("like none"))
+        blocker.rollback()
+    came = answers.take(63)
+    assert came["note 0"] == came["note 58"] != came["note 1"] == came["note 59"]
+    bodies = actor.see("select body from domainflow.event where stream like 'audit/%%' order by tenant, version")
+    assert [body if body == b"what" else msgspec.msgpack.decode(body) for body in bodies] == [
+        {"stream": "0", "count": 30},
+        {"stream": "1", "count": 30},
+        b"what",
+        {"stream": "59"},
+    ]
 
 
 def audits(actor: Actor) -> dict[str, list[int]]:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec.structs import replace
+
+from domainflow.actors.answers import counted
 from domainflow.actors.coordinator.messages import Commit, Load, Note
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.commit import needs_group
@@ -18,9 +21,9 @@ MOST_BYTES: Final = 1 << 20
 
 @dataclass(eq=False)
 class Entry:
-    """One commit or note, with who waits for it. A note becomes an item when its turn comes."""
+    """One commit, or notes that are alike, with who waits for it. A note becomes an item when its turn comes."""
 
-    settled: Callable[[Outcome], None]
+    settled: list[Callable[[Outcome], None]]
     group: tuple[Item, ...] = ()
     note: AuditNote | None = None
     stream: str = ""
@@ -46,16 +49,18 @@ class Hand:
     waiting: dict[Entry, None] = field(default_factory=dict)  # a set that keeps their order
     loads: list[Load] = field(default_factory=list)
     audits: dict[str, AuditHead] = field(default_factory=dict)
+    alike: dict[tuple[str, str], Entry] = field(default_factory=dict)  # notes that others may still join
 
     def take(self, message: Commit | Note) -> None:
         """Take one into hand."""
         if isinstance(message, Commit):
             size = sum(map(_size_bytes, message.group))
-            entry = Entry(message.settled, group=message.group, stream=message.group[0].stream, size_bytes=size)
+            entry = Entry([message.settled], group=message.group, stream=message.group[0].stream, size_bytes=size)
+        elif alike := self.alike.get((message.note.tenant, message.note.alike)):
+            alike.settled.append(message.settled)
+            return
         else:
-            note = message.note
-            stream = f"audit/{note.tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
-            entry = Entry(message.settled, note=note, stream=stream, size_bytes=len(note.context) + len(note.body))
+            entry = self._noted(message)
         self.waiting[entry] = None
 
     @property
@@ -85,16 +90,28 @@ class Hand:
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Answer one and let go of it."""
         del self.waiting[entry]
-        entry.settled(outcome)
+        for settled in entry.settled:
+            settled(outcome)
 
     def advance_audit(self, entry: Entry) -> None:
         """The lane's audit stream stands behind this entry now."""
         item = entry.group[0]
         self.audits[item.tenant] = AuditHead(item.version, item.hash)
 
+    def _noted(self, message: Note) -> Entry:
+        note = message.note
+        stream = f"audit/{note.tenant}/{self.runtime}/{self.lane}/{self.incarnation}"
+        entry = Entry([message.settled], note=note, stream=stream, size_bytes=len(note.context) + len(note.body))
+        if note.alike:
+            self.alike[note.tenant, note.alike] = entry
+        return entry
+
     def _ready(self, entry: Entry, now_us: int) -> Entry:
-        if entry.note is not None and not entry.sent:
-            entry.group = (self._audit_item(entry.note, entry.stream, now_us),)
+        note = entry.note
+        if note is not None and not entry.sent:
+            self.alike.pop((note.tenant, note.alike), None)  # from here on it has its number
+            body = counted(note.body, len(entry.settled)) if len(entry.settled) > 1 else note.body
+            entry.group = (self._audit_item(replace(note, body=body), entry.stream, now_us),)
         return entry
 
     def _audit_item(self, note: AuditNote, stream: str, now_us: int) -> Item:
