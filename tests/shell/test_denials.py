@@ -1,6 +1,7 @@
 """Denials: each is answered once it is recorded, and a flood of them goes into few records that say how many."""
 
-from typing import Final
+import zlib
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -9,12 +10,21 @@ from shell_stage import BOB, a_campaign, actor, admin, ask, audits, house, types
 from stage import Stage, context
 
 from domainflow.actors.campaign.messages import CancelCampaign, StartCampaign
+from domainflow.actors.ref import Ref
 from domainflow.errors import Denied
 
 __all__ = ["actor", "admin", "emptied", "house", "migrated"]  # fixtures
 
 MANY: Final = 1000
 LOCK_AUDITS: Final = "select 1 from domainflow.head where starts_with(stream, 'audit/') for update"
+
+
+def elsewhere(house: Stage) -> Ref[Any]:
+    """A campaign's actor whose commits go through another lane than the audit records."""
+    while True:
+        ref, stream = a_campaign(house)
+        if zlib.crc32(stream.encode()) % 2 != zlib.crc32(b"acme") % 2:
+            return ref
 
 
 def deny(house: Stage) -> str:
@@ -27,7 +37,7 @@ def deny(house: Stage) -> str:
 
 def test_a_flood_of_denials_goes_into_few_records_that_say_how_many(house: Stage, actor: Actor, admin: str) -> None:
     deny(house)
-    (one, _), (other, _) = a_campaign(house), a_campaign(house)
+    one, (other, _) = elsewhere(house), a_campaign(house)
     with row_lock(admin, LOCK_AUDITS) as blocker:
         flood = [one.ask_reply(StartCampaign(), context(BOB))]
         await_blocked(admin, 1)
