@@ -2,11 +2,15 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psycopg
+
+from domainflow.store import open_transactions
+from domainflow.store.open_transactions import Open
 
 GONE_S: Final = 10.0  # for a server to notice that a client has died
 IDLE: Final = """
@@ -27,6 +31,14 @@ def reachable_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="domainflow-", dir="/var/tmp"))
     folder.chmod(0o755)
     return folder
+
+
+def await_ended(transactions: Sequence[Open]) -> None:
+    """Wait until these have ended; fail, and name those that do not."""
+    deadline_s = time.monotonic() + GONE_S
+    while left := [str(each) for each in transactions if each in open_transactions.all_open()]:
+        assert time.monotonic() < deadline_s, f"left open: {left}"
+        time.sleep(0.001)
 
 
 def await_none_idle(dsn: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 from chaos.faults import FAULTS, fill_the_disk, kill_at_a_point
 from chaos.rounds import Figures, Place, Round, chaos_round
 from databases import Database, reachable_folder
+from unguarded_commit import in_place_of
 
 from domainflow.lab.process import PORTS_FILE, Lab
 from domainflow.store import migrate
@@ -108,10 +109,7 @@ def test_what_was_acknowledged_is_there_once_whatever_fails(
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_without_idempotency_keys_a_command_is_applied_twice(place: Place) -> None:
-    patch = (
-        "domainflow.store.commit:PLAIN=chaos.unguarded:PLAIN_WITHOUT_KEYS",
-        "domainflow.store.commit:FULL=chaos.unguarded:FULL_WITHOUT_KEYS",
-    )
+    patch = in_place_of("chaos.unguarded")
     database = new_database(place.server)
     with (
         chaos_round(place, database, Figures(), chance=random.Random(1), patch=patch) as made,  # noqa: S311 - no secret

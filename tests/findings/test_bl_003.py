@@ -14,7 +14,7 @@ from databases import Database
 from bl_003 import NAMES, SPEC, Law, Story  # isort: skip  # beside this file
 
 STEPS: Final = 7
-UNGUARDED: Final = "domainflow.store.commit:COMMIT=findings.unguarded:COMMIT_WITHOUT_ACCOUNTED"
+UNGUARDED: Final = "domainflow.store.commit:FULL=findings.unguarded:FULL"
 TOTALS: Final = "select count(*) from domainflow.batch where phase = 1"
 
 

@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 import psycopg
 from child import Child, eventually
 from durable import row_lock
+from unguarded_commit import in_place_of
 
 from domainflow import Runtime
 from domainflow.settings import Settings
@@ -25,7 +26,7 @@ ACCOUNTED: Final[LiteralString] = (
 )
 THEIR_ROW: Final[LiteralString] = "select 1 from domainflow.runtime where id = %s for no key update"
 NO_DOUBT: Final = "domainflow.store.presence:Presence.holds_lease=multi.unguarded:lease_without_end"
-NO_EPOCH: Final = "domainflow.store.commit:COMMIT=multi.unguarded:COMMIT_WITHOUT_EPOCH"
+NO_EPOCH: Final = in_place_of("multi.unguarded")
 CLAIMED_BY: Final[LiteralString] = "select count(*) from domainflow.work_item where state = 1 and runtime = %s"
 
 
@@ -96,7 +97,7 @@ def test_an_owner_that_slept_through_a_takeover_can_commit_nothing(database: Dat
 
 
 def test_it_is_the_epoch_that_keeps_a_sleeper_from_committing(database: Database, home: Path) -> None:
-    assert _answer_of_a_sleeper(database, home, NO_DOUBT, NO_EPOCH) == "done"
+    assert _answer_of_a_sleeper(database, home, NO_DOUBT, *NO_EPOCH) == "done"
 
 
 def test_results_of_an_owner_that_slept_through_a_takeover_count_once(database: Database, home: Path) -> None:

@@ -206,4 +206,4 @@ def is_mended_after_a_failure(database: Database, home: Path) -> bool:
         assert isinstance(lost, int)
         await_gone(database.admin_dsn, lost)  # its claim has failed, and may be tried again
         blocker.rollback()
-        return happens(lambda: owner(database, orphan) == runtime.id, within_s=2.0)
+        return happens(lambda: owner(database, orphan) == runtime.id, within_s=10.0)

@@ -63,7 +63,13 @@ def reachable_home() -> Iterator[Path]:
         yield folder / "home"
         eventually(lambda: not server_runs(folder / "home"), "the server has stopped after its last client")
     finally:
-        shutil.rmtree(folder)
+        eventually(lambda: is_removed(folder), "its watcher has let go of the home")
+
+
+def is_removed(folder: Path) -> bool:
+    """Remove a folder that somebody may still be tidying up; whether it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def postmaster(home: Path) -> int:
