@@ -15,7 +15,7 @@ from domainflow.store import campaigns, work_items
 from domainflow.store.commit_sql import FIND_EVENT, FULL, LOCK_HEADS, PLAIN, RAISE_GENERATION
 from domainflow.store.commit_values import columns, is_plain
 from domainflow.store.port import Committed, Foreign, Item, KeyTaken, Ledger, Outcome, OutOfStep, OverQuota, Stale
-from domainflow.store.transaction import Kind, at_once, transaction
+from domainflow.store.transaction import Kind, alone, set_session, transaction
 
 
 class Lane:
@@ -25,12 +25,19 @@ class Lane:
         self.runtime = runtime
         self.number = number
         self.generation = 0
+        self._sees: tuple[Connection[TupleRow], list[str]] | None = None
 
     def raise_generation(self, connection: Connection[TupleRow]) -> None:
         """Wait for the statement in flight, if any, and bar every one of the old generation that has not begun."""
         row = connection.execute(RAISE_GENERATION, (self.runtime, self.number)).fetchone()
         assert row is not None  # noqa: S101 - RETURNING of an upsert
         self.generation = int(row[0])
+
+    def see(self, connection: Connection[TupleRow], tenants: list[str]) -> None:
+        """Have the connection see these tenants; as a rule those of the last batch, and it does already."""
+        if self._sees is None or self._sees[0] is not connection or self._sees[1] != tenants:
+            set_session(connection, Kind.COMMIT, tenants)
+            self._sees = (connection, tenants)
 
 
 class BarredError(Exception):
@@ -48,8 +55,8 @@ def commit_batch(connection: Connection[TupleRow], lane: Lane, items: Sequence[I
 
     Raises psycopg.Error: nothing of the batch was written, unless the connection was lost (then nobody knows).
     """
-    tenants = sorted({item.tenant for item in items})
-    with at_once(connection, Kind.COMMIT, tenants=tenants):
+    lane.see(connection, sorted({item.tenant for item in items}))
+    with alone(connection, Kind.COMMIT):
         cursor = _statement(connection, lane, items)
     return _outcomes(items, cursor.fetchall())
 

@@ -2,7 +2,8 @@
 
 Connections are in autocommit; a transaction is opened here, with its kind, its limits, its role and its tenants, and
 nowhere else. All of that is set for the transaction alone, so that it holds behind a pooler too, where the next one may
-have another session. What is open stands in `open_transactions`, what became of it in the metrics.
+have another session; only a commit lane's own connection keeps it, and sends nothing but the commit. What is open
+stands in `open_transactions`, what became of it in the metrics.
 """
 
 import time
@@ -13,7 +14,7 @@ from typing import Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import Connection, IsolationLevel
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from domainflow.held import holding
@@ -81,11 +82,12 @@ LIMITS: Final[dict[Kind, Limits]] = {
 }
 
 SET: Final[LiteralString] = """
-select set_config('role', coalesce(%s, current_setting('role')), true), set_config('domainflow.tenants', %s, true),
-       set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),
-       set_config('idle_in_transaction_session_timeout', %s, true)
+select set_config('role', coalesce(%(role)s, current_setting('role')), %(local)s),
+       set_config('domainflow.tenants', %(tenants)s, %(local)s),
+       set_config('statement_timeout', %(statement)s, %(local)s), set_config('lock_timeout', %(lock)s, %(local)s),
+       set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)
 """
-SET_WITH_WHOLE: Final[LiteralString] = f"{SET}, set_config('transaction_timeout', %s, true)"
+SET_WITH_WHOLE: Final[LiteralString] = f"{SET}, set_config('transaction_timeout', %(whole)s, %(local)s)"
 
 
 @contextmanager
@@ -117,24 +119,32 @@ def transaction(
 
 
 @contextmanager
-def at_once(connection: Connection[TupleRow], kind: Kind, *, tenants: Sequence[str]) -> Iterator[Connection[TupleRow]]:
-    """Open a transaction that sees `tenants`, sent as one at the end: one round trip; READ COMMITTED.
-
-    Answers are there after the end. What stands between two syncs of a pipeline is one transaction, so there is
-    neither BEGIN nor COMMIT, and no moment at which an error could belong to one of them.
-    """
-    with _recorded(kind, connection), _in_step(connection), connection.pipeline():
-        _set(connection, kind, None, tenants)
+def alone(connection: Connection[TupleRow], kind: Kind) -> Iterator[Connection[TupleRow]]:
+    """One statement, which is a transaction by itself: one round trip; READ COMMITTED. See `set_session`."""
+    with _recorded(kind, connection), _in_step(connection):
         yield connection
 
 
-def _set(connection: Connection[TupleRow], kind: Kind, role: str | None, tenants: Sequence[str]) -> None:
-    *limits, whole_ms = LIMITS[kind]
-    values = [role and f"domainflow_{role}", ",".join(tenants), *map(str, limits)]
-    if connection.info.server_version >= WHOLE_SINCE:
-        connection.execute(SET_WITH_WHOLE, [*values, str(whole_ms)])
-    else:
-        connection.execute(SET, values)
+def set_session(connection: Connection[TupleRow], kind: Kind, tenants: Sequence[str]) -> None:
+    """Give every statement of a connection that is no pool's the limits of `kind`, and have it see `tenants`."""
+    with _recorded(kind, connection), _in_step(connection):
+        _set(connection, kind, None, tenants, local=False)
+
+
+def _set(
+    connection: Connection[TupleRow], kind: Kind, role: str | None, tenants: Sequence[str], *, local: bool = True
+) -> None:
+    statement_ms, lock_ms, idle_ms, whole_ms = map(str, LIMITS[kind])
+    values = {
+        "role": role and f"domainflow_{role}",
+        "tenants": ",".join(tenants),
+        "statement": statement_ms,
+        "lock": lock_ms,
+        "idle": idle_ms,
+        "whole": whole_ms,
+        "local": local,
+    }
+    connection.execute(SET_WITH_WHOLE if connection.info.server_version >= WHOLE_SINCE else SET, values)
 
 
 @contextmanager
@@ -172,8 +182,7 @@ def _check_idle(connection: Connection[TupleRow]) -> None:
 
 
 def _is_idle(connection: Connection[TupleRow]) -> bool:
-    wire = connection.pgconn
-    return wire.transaction_status == TransactionStatus.IDLE and wire.pipeline_status == PipelineStatus.OFF
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
 @contextmanager

@@ -12,10 +12,22 @@ from durable import SOON_S, Actor, Postgres, emptied, in_thread, item, migrated
 from domainflow.store import pool, streams
 from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError
 from domainflow.store.port import Committed, Item
-from domainflow.store.transaction import Kind, at_once, transaction
+from domainflow.store.transaction import Kind, alone, transaction
 
 __all__ = ["actor", "admin", "emptied", "migrated"]  # fixtures
 
+TOO_LATE = (
+    """
+    create function public.late() returns trigger language plpgsql as $$ begin
+      if new.stream = 'late' then raise exception 'too late'; end if;
+      return null;
+    end $$
+    """,
+    """
+    create constraint trigger late after insert on domainflow.head deferrable initially deferred
+      for each row execute function public.late()
+    """,
+)
 COMMITS = 300
 CANCELS_A_COMMIT = 3
 CANCEL = "select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'domainflow app'"
@@ -35,11 +47,11 @@ def whole(connection: Postgres) -> AbstractContextManager[Postgres]:
     return transaction(connection, Kind.TOOL, tenants=("acme",))
 
 
-def sent_as_one(connection: Postgres) -> AbstractContextManager[Postgres]:
-    return at_once(connection, Kind.COMMIT, tenants=("acme",))
+def single(connection: Postgres) -> AbstractContextManager[Postgres]:
+    return alone(connection, Kind.COMMIT)
 
 
-@pytest.mark.parametrize("open_", [whole, sent_as_one])
+@pytest.mark.parametrize("open_", [whole, single])
 @pytest.mark.parametrize("left", [b"begin", b"begin; savepoint s"])
 def test_a_connection_that_was_left_within_a_transaction_does_nothing_and_is_closed(
     connection: Postgres, open_: Opens, left: bytes
@@ -51,17 +63,14 @@ def test_a_connection_that_was_left_within_a_transaction_does_nothing_and_is_clo
 
 
 def test_a_connection_that_is_left_within_a_transaction_is_closed(connection: Postgres) -> None:
-    with pytest.raises(psycopg.OperationalError, match="out of step"), sent_as_one(connection):
+    with pytest.raises(psycopg.OperationalError, match="out of step"), single(connection):
         connection.execute("begin")
     assert connection.closed
 
 
-@pytest.mark.parametrize("open_", [whole, sent_as_one])
-def test_an_error_takes_everything_back_and_keeps_the_connection(
-    actor: Actor, connection: Postgres, open_: Opens
-) -> None:
+def test_an_error_takes_everything_back_and_keeps_the_connection(actor: Actor, connection: Postgres) -> None:
     def half() -> None:
-        with open_(connection):
+        with whole(connection):
             connection.execute("insert into domainflow.quota (tenant, principal) values ('acme', 'alice')")
             connection.execute("select 1 / 0")
 
@@ -69,6 +78,21 @@ def test_an_error_takes_everything_back_and_keeps_the_connection(
         half()
     assert not connection.closed
     assert not actor.see("select 1 from domainflow.quota")
+
+
+def test_an_error_of_the_commit_itself_is_one_of_the_batch(actor: Actor, admin: str) -> None:
+    lane = lane_of(actor)
+    with psycopg.connect(admin, autocommit=True) as owner:
+        for statement in TOO_LATE:
+            owner.execute(statement)
+        try:
+            with pytest.raises(PoisonError, match="P0001"):
+                lane.send([(item("late"),)])
+            assert lane.send([(item("s1"),)]) == [Committed(1)]
+        finally:
+            owner.execute("drop function public.late() cascade")
+    assert not lane.was_committed(item("late"))
+    lane.close()
 
 
 def test_a_commit_on_a_connection_that_was_left_within_a_transaction_is_not_acknowledged(actor: Actor) -> None:

@@ -85,9 +85,11 @@ def test_nothing_is_written_for_a_tenant_that_was_not_named(actor: Actor) -> Non
 
 def test_tenants_are_forgotten_with_the_transaction(actor: Actor) -> None:
     fill(actor)
-    with transaction(actor.app, Kind.TOOL, tenants=["acme"]):
-        pass
-    assert actor.app.execute("select count(*) from domainflow.event").fetchone() == (0,)
+    count = "select count(*) from domainflow.event"
+    with pool.connect(actor.dsn, "app") as connection:
+        with transaction(connection, Kind.TOOL, tenants=["acme"]):
+            assert connection.execute(count).fetchone() != (0,)
+        assert connection.execute(count).fetchone() == (0,)
 
 
 def test_upkeep_sees_every_tenant(actor: Actor) -> None:

@@ -16,7 +16,7 @@ from domainflow.actors.envelope import Reply
 from domainflow.meters import METERS, Count, Timing
 from domainflow.security.context import system
 from domainflow.store import open_transactions
-from domainflow.store.transaction import Kind, at_once, nested, transaction
+from domainflow.store.transaction import Kind, alone, nested, transaction
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -169,9 +169,9 @@ def test_what_became_of_each_is_counted_by_kind(connection: Connection) -> None:
     assert count("transactions_failed", "sweep", "22012") == refused + 1
 
 
-def test_a_commit_that_fails_within_its_pipeline_is_not_counted_as_committed(connection: Connection) -> None:
+def test_a_statement_alone_that_fails_is_not_counted_as_committed(connection: Connection) -> None:
     before = count("transactions_committed", "commit"), count("transactions_rolled_back", "commit")
-    with pytest.raises(psycopg.errors.DivisionByZero), at_once(connection, Kind.COMMIT, tenants=()):
+    with pytest.raises(psycopg.errors.DivisionByZero), alone(connection, Kind.COMMIT):
         connection.execute("select 1/0")
     assert (count("transactions_committed", "commit"), count("transactions_rolled_back", "commit")) == (
         before[0],
