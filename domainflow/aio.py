@@ -145,6 +145,8 @@ class AsyncOperations(_Awaited):
 
     campaigns = _awaited(Operations.campaigns)
     release = _awaited(Operations.release)
+    alerts = _awaited(Operations.alerts)
+    resolve_alert = _awaited(Operations.resolve_alert)
 
     async def subscribe(self, after: str | None = None, timeout_s: float | None = None) -> AsyncSubscription:
         """Subscribe to what the principal may see: `async for change in await operations.subscribe()`."""

@@ -13,8 +13,11 @@ from msgspec.structs import replace
 
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.events import CampaignCreated, Listed
+from domainflow.actors.monitor import alerts
+from domainflow.actors.monitor.messages import ResolveAlert
 from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import ReserveOffsets
+from domainflow.actors.rules import Ack
 from domainflow.errors import Denied, InvalidInput, KeyReused, NotFound, VersionConflict
 from domainflow.handle import CampaignHandle
 from domainflow.ids import new_id
@@ -28,11 +31,14 @@ from domainflow.store.feed import Position
 from domainflow.store.transaction import Kind
 from domainflow.subscriptions import Following, Subscription
 from domainflow.tree import Parts
+from domainflow.views import AlertView, alert_view
 from domainflow.work import dns_resolvers, freezing, generation
 
 __all__ = ["CampaignHandle", "Operations"]
 
 CREATE_S: Final = 60.0
+RESOLVE_S: Final = 10.0
+MOST_SAID: Final = 500  # characters
 LEAST_S: Final = 0.05  # that another try is given
 MOST_LISTED: Final = 10_000
 FAR_FUTURE: Final = (datetime(9999, 1, 1, tzinfo=UTC), str(uuid.UUID(int=2**128 - 1)))
@@ -123,6 +129,33 @@ class Operations:
         self._parts.note("released", self.principal, "quarantine.release", rule, stream=stream)
         with self._parts.store.upkeep(Kind.SWEEP) as connection:
             reconcile_sql.release(connection, stream)
+
+    def alerts(self, *, resolved: bool = False) -> list[AlertView]:
+        """Return what needs a person in the principal's tenant, oldest first. Raises Denied.
+
+        `resolved`: what did, and was resolved lately, instead.
+        """
+        self._must("alerts:read")
+        stream, rules = alerts.stream_of(self.principal.tenant), alerts.RULES
+        with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:
+            state = rules.fold(streams.load(connection, stream, fold_version=rules.fold_version))
+        return [alert_view(each) for each in (state.resolved if resolved else state.open)]
+
+    def resolve_alert(self, number: int, how: str, *, idempotency_key: str = "", timeout_s: float = RESOLVE_S) -> Ack:
+        """Call an alert done with, and say how. While its cause is there it is raised again, under another number.
+
+        Raises NotFound: there is no such open alert; Denied; InvalidInput; AskTimeout: it is not known.
+        """
+        check_key(idempotency_key)
+        if not 1 <= len(how) <= MOST_SAID:
+            raise InvalidInput(f"how an alert was resolved: must be 1 to {MOST_SAID} characters")
+        deadline_s = time.monotonic() + timeout_s
+        command = ResolveAlert(number=number, by=self.principal.id, how=how, now_us=self._parts.clock.now_us())
+        context = Context(principal=self.principal, correlation_id=new_id(), idempotency_key=idempotency_key)
+        ref = self._parts.start("alerts", self._parts.alerts_spec(self.principal.tenant), timeout_s)
+        answer = ref.ask(command, context, timeout_s=_left_s(deadline_s))
+        assert isinstance(answer, Ack)  # noqa: S101 - it answers commands with nothing else
+        return answer
 
     def _find(self, id_: str) -> Summary:
         with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:

@@ -4,6 +4,7 @@ Wiring only: no rule of the domain is decided here.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from domainflow.actors.monitor.verifying import Verifying
 from domainflow.actors.system import STOP_S
 from domainflow.engines.process import WorkerProcess, dismiss, start_early
 from domainflow.errors import StoreUnavailable
@@ -25,6 +27,7 @@ from domainflow.store.embedded import EmbeddedServer, default_home
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
 from domainflow.tree import Parts
+from domainflow.verify import check_next, check_streams
 
 DSN = "DOMAINFLOW_DSN"
 ADMIN_DSN = "DOMAINFLOW_ADMIN_DSN"
@@ -114,6 +117,7 @@ class Runtime:
             settings=settings,
             store=store,
             presence=Presence(store.connect_listener, runtime, lease_s=settings.lease_s),
+            verifying=Verifying(partial(check_next, store), partial(check_streams, store)),
             campaigns=roles[0],
             work=roles[1],
             early=early,

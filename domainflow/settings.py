@@ -26,6 +26,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lease_s: Annotated[float, Meta(ge=2, le=600)] = 15.0  # how long a silent runtime counts as alive
     sweep_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5  # between two looks for orphaned campaigns and items
     tick_s: Annotated[float, Meta(ge=0.01, le=10)] = 0.1  # between two looks for finished batches
+    monitor_s: Annotated[float, Meta(ge=0.05, le=600)] = 5.0  # between two looks for what needs a person
+    stall_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # for which what should move may stand still
+    held_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 600.0  # for which a batch may be in hand
+    verify_events_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 200  # by the monitor, of all there are; 0: none
 
 
 def from_environment(base: Settings | None = None, environment: Mapping[str, str] | None = None) -> Settings:

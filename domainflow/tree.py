@@ -22,6 +22,9 @@ from domainflow.actors.envelope import Reply
 from domainflow.actors.hub import Hub
 from domainflow.actors.leader import Leader
 from domainflow.actors.listener import Listener
+from domainflow.actors.monitor import alerts
+from domainflow.actors.monitor.actor import AlertActors, Monitor
+from domainflow.actors.monitor.verifying import Verifying
 from domainflow.actors.notifier import Moved, Notifier, Outbox
 from domainflow.actors.pattern import actor as pattern
 from domainflow.actors.reconciler.actor import Actors, Reconciler
@@ -61,6 +64,7 @@ class Parts:
     settings: Settings
     store: Postgres
     presence: Presence
+    verifying: Verifying
     campaigns: bool
     work: bool
     system: System = field(default_factory=System)
@@ -123,17 +127,12 @@ class Parts:
         if not isinstance(recorded.get(NOTE_S), Committed):
             raise Unavailable(f"that it is {what} could not be recorded; nothing was done")
 
-    def start_soon(self, stream: str) -> None:
-        """Have the actor of a campaign's stream started, without waiting."""
-        supervisor = self.directory.find("campaigns")
-        if supervisor is not None:
-            supervisor.tell(StartChild(self.campaign_spec(stream)), Context(principal=system(""), correlation_id=""))
-
     def activate(self, stream: str) -> Ref[Any] | None:
-        """Return a campaign's actor, or have it started and return None."""
+        """Return the actor of a campaign's stream, or have it started without waiting and return None."""
         ref = self.find_campaign(campaign.campaign_of(stream))
-        if ref is None:
-            self.start_soon(stream)
+        if ref is None and (supervisor := self.directory.find("campaigns")) is not None:
+            context = Context(principal=system(""), correlation_id="")
+            supervisor.tell(StartChild(self.campaign_spec(stream)), context)
         return ref
 
     def campaign_spec(self, stream: str) -> ChildSpec:
@@ -143,6 +142,10 @@ class Parts:
     def pattern_spec(self, stream: str) -> ChildSpec:
         """Return the child spec of a source's actor."""
         return self._event_sourced(stream.replace("/", ":"), pattern.RULES, stream)
+
+    def alerts_spec(self, tenant: str) -> ChildSpec:
+        """Return the child spec of the actor of a tenant's alerts."""
+        return self._event_sourced(tenant, alerts.RULES, alerts.stream_of(tenant))
 
     def _event_sourced(self, name: str, rules: Rules[Any, Any, Any], stream: str) -> ChildSpec:
         factory = partial(EventSourced, rules, stream, self.committer, self._perform)
@@ -161,6 +164,7 @@ class Parts:
             self._supervisor("store", self._store_children(), Strategy.REST_FOR_ONE),
             ChildSpec(name="patterns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
             ChildSpec(name="campaigns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
+            ChildSpec(name="alerts", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
         ]
         if self.work:
             specs.append(self._supervisor("work", [self._pinned("claimer", self._claimer)], Strategy.ONE_FOR_ONE))
@@ -178,6 +182,7 @@ class Parts:
         if self.campaigns:
             specs += [self._pinned("admission", self._admission), self._pinned("reconciler", self._reconciler)]
             specs.append(self._pinned("leader", lambda: Leader(self.store, runtime=self.runtime)))
+            specs.append(self._pinned("monitor", self._monitor))
         return specs
 
     def _lane(self, number: int) -> CommitLane:
@@ -234,6 +239,16 @@ class Parts:
             ),
             runtime=self.runtime,
             sweep_s=self.settings.sweep_s,
+        )
+
+    def _monitor(self) -> Monitor:
+        return Monitor(
+            self.store,
+            self.verifying,
+            AlertActors(lambda: self.find("alerts"), self.alerts_spec),
+            runtime=self.runtime,
+            settings=self.settings,
+            now_us=self.clock.now_us,
         )
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:

@@ -1,4 +1,4 @@
-"""What a campaign looks like from outside: folded from its stream, never asked of an actor.
+"""What campaigns and alerts look like from outside: folded from their streams, never asked of an actor.
 
 Values and pure functions.
 """
@@ -12,6 +12,8 @@ from msgspec import Struct
 from domainflow.actors.campaign.actor import RULES, campaign_of
 from domainflow.actors.campaign.events import BatchesAccounted, CampaignEvent
 from domainflow.actors.campaign.state import Campaign, PhaseState
+from domainflow.actors.monitor.core import Alert
+from domainflow.actors.monitor.messages import AlertKind, Severity
 from domainflow.store.campaigns import Summary
 from domainflow.store.feed import Placed
 from domainflow.store.port import Recorded
@@ -71,6 +73,46 @@ class FeedChange(Change, frozen=True, kw_only=True):
     bookmark: str
 
 
+class AlertResolution(Struct, frozen=True, kw_only=True):
+    """How an alert ended."""
+
+    by: str  # "monitor": its cause was not found any more
+    how: str
+    at: datetime
+
+
+class AlertView(Struct, frozen=True, kw_only=True):
+    """Something that needs a person, or did."""
+
+    number: int
+    kind: AlertKind
+    severity: Severity
+    subject: str  # the stream that it is about
+    runbook: str  # id of what to do, in docs/operations.md
+    evidence: dict[str, str]  # when it was raised
+    raised_at: datetime
+    seen_at: datetime
+    seen: int  # times that its cause was recorded: after a minute, and then each time after twice as long
+    resolved: AlertResolution | None
+
+
+def alert_view(alert: Alert) -> AlertView:
+    """Return one alert for people."""
+    ended = alert.resolved
+    return AlertView(
+        number=alert.number,
+        kind=alert.kind,
+        severity=alert.severity,
+        subject=alert.subject,
+        runbook=alert.runbook,
+        evidence=dict(alert.evidence),
+        raised_at=_time(alert.raised_us),
+        seen_at=_time(alert.seen_us),
+        seen=alert.seen,
+        resolved=AlertResolution(by=ended.by, how=ended.how, at=_time(ended.at_us)) if ended else None,
+    )
+
+
 def view(summary: Summary, state: Campaign, recent: Sequence[Recorded], *, version: int, held_by: str | None) -> View:
     """Return the view of a state; `recent` are its last events, in order."""
     rates = {phase: _rate(phase, recent) for phase in PHASES}
@@ -98,7 +140,7 @@ def change(recorded: Recorded) -> Change:
     return Change(
         version=recorded.version,
         type=recorded.type,
-        recorded_at=_time(recorded),
+        recorded_at=_time(recorded.recorded_at_us),
         event=RULES.decode_event(recorded),
     )
 
@@ -109,15 +151,15 @@ def feed_change(placed: Placed) -> FeedChange:
     return FeedChange(
         version=recorded.version,
         type=recorded.type,
-        recorded_at=_time(recorded),
+        recorded_at=_time(recorded.recorded_at_us),
         event=RULES.decode_event(recorded),
         campaign=campaign_of(recorded.stream),
         bookmark=str(placed.position),
     )
 
 
-def _time(recorded: Recorded) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=recorded.recorded_at_us)
+def _time(at_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
 
 
 def _phase(phase: Phase, state: PhaseState, rate_per_s: float | None) -> PhaseView:

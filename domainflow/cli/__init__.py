@@ -25,6 +25,7 @@ VERBS: Final = {
     "run": ("run:run", "Create a campaign from a spec file and run it here until it ends."),
     "verify": ("verify:verify", "Prove what is stored: chains, states, ledgers, results. Exit 1 if there are faults."),
     "reconcile": ("reconcile:reconcile", "Show what would be mended, and what is in quarantine. Exit 1 if any is."),
+    "alerts": ("alerts:alerts", "Show what needs a person. Exit 1 if anything does."),
     "lab": ("lab:lab", "Serve a small internet on loopback, made from a seed, until Ctrl-C."),
     "worker": ("worker:worker", "Execute whatever campaigns are there, until Ctrl-C."),
     "doctor": ("doctor:doctor", "Look whether everything that a run needs is in order."),

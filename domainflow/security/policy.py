@@ -12,6 +12,7 @@ PERMISSIONS: Final = frozenset(
         "schedules": ("create", "read", "update", "delete", "execute"),
         "config": ("read", "write"),
         "audit": ("read", "export"),
+        "alerts": ("read", "resolve"),
         "system": ("admin", "config"),
         "users": ("manage",),
         "reports": ("generate",),
@@ -28,6 +29,8 @@ ROLES: Final[dict[str, frozenset[str]]] = {
             "campaigns:read",
             "campaigns:update",
             "campaigns:execute",
+            "alerts:read",
+            "alerts:resolve",
             "personas:read",
             "proxies:read",
         }

@@ -72,3 +72,11 @@ class Fault(Struct, frozen=True):
     def line(self) -> str:
         """All of it in one line, whatever the stored text holds."""
         return " ".join(f"{self.kind} {self.where}: {self.text}".split())
+
+
+class Slice(Struct, frozen=True):
+    """What a look at the next few streams came to."""
+
+    after: str  # the last of them; "": there are no more
+    events: int
+    faults: tuple[Fault, ...]

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Final, LiteralString
-from uuid import UUID
 
 import psycopg
 from psycopg import Connection
@@ -33,7 +32,6 @@ class Presence:
         self._connect = connect
         self._runtime = runtime
         self._lease_s = lease_s
-        self._lock_key = UUID(runtime).int >> 65  # 63 bits: of a uuid 7, time and some of its chance
         self._connection: Connection[TupleRow] | None = None
         self._registered = False
         self._renewed_at_s = 0.0  # when the renewal that succeeded last began: the lease lasts from then on at least

@@ -40,6 +40,9 @@ select least((select min(stream) from domainflow.head where stream > %(after)s),
                          (select max(stream) from domainflow.snapshot)))
 """
 COUNT_STREAMS: Final[LiteralString] = "select count(*) from domainflow.head"
+EVENTS_OF: Final[LiteralString] = """
+select coalesce(sum(version), 0)::bigint from domainflow.head where stream between %(first)s and %(last)s
+"""
 COUNT_SOURCES: Final[LiteralString] = "select count(*) from domainflow.source"
 
 # The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it.
@@ -168,11 +171,20 @@ def instant(dsn: str) -> Iterator[Connection[TupleRow]]:
         raise Corrupt(f"Postgres cannot read what it stored: {str(error).strip()}") from error
 
 
-def span_after(connection: Connection[TupleRow], after: str) -> Span | None:
-    """Return the next streams to be judged behind one ("": the first); None: there are no more."""
-    bounds = {"after": after, "streams": STREAMS_A_SPAN, "events": EVENTS_A_SPAN}
+def span_after(connection: Connection[TupleRow], after: str, *, events: int | None = None) -> Span | None:
+    """Return the next streams to be judged behind one ("": the first); None: there are no more.
+
+    `events`: about how many of them, and those of one stream at least. None: EVENTS_A_SPAN.
+    """
+    bounds = {"after": after, "streams": STREAMS_A_SPAN, "events": EVENTS_A_SPAN if events is None else events}
     row = connection.execute(SPAN, bounds).fetchone()
     return Span(row[0], row[1]) if row and row[0] is not None else None
+
+
+def events_of(connection: Connection[TupleRow], span: Span) -> int:
+    """Return how many events the streams of a span have."""
+    row = connection.execute(EVENTS_OF, {"first": span.first, "last": span.last}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def faults_of_span(connection: Connection[TupleRow], span: Span) -> Iterator[Fault]:

@@ -1,20 +1,24 @@
 """Streams judged: chains and heads by statements, meaning by folding. What lies across streams is not here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from domainflow.store import verify_rows, verify_sql
-from domainflow.store.faults import Fault, Kind
+from domainflow.store.faults import Fault, Kind, Slice
 from domainflow.store.postgres import Postgres
 from domainflow.store.verify_rows import Instant
 from domainflow.store.verify_sql import Span
+from domainflow.verify.alerts import check_alerts
 from domainflow.verify.campaigns import check_campaign
 from domainflow.verify.patterns import check_pattern
 
+MOST: Final = 1_000  # faults of a slice
 BREAKING: Final = frozenset(
     {Kind.VERSION_GAP, Kind.CHAIN_BROKEN, Kind.TENANT_DIFFERS, Kind.HEAD_DIFFERS, Kind.HEAD_WITHOUT_EVENTS}
 )
-CHECKS: Final = {"campaign": check_campaign, "pattern": check_pattern}  # by the first word of the stream
+# By the first word of the stream.
+CHECKS: Final = {"campaign": check_campaign, "monitor": check_alerts, "pattern": check_pattern}
 
 
 def check_streams(store: Postgres, streams: Sequence[str]) -> tuple[Fault, ...]:
@@ -25,6 +29,19 @@ def check_streams(store: Postgres, streams: Sequence[str]) -> tuple[Fault, ...]:
     """
     with verify_sql.instant(store.dsn) as instant:
         return tuple(fault for stream in streams for fault in check_span(instant, Span(stream, stream)))
+
+
+def check_next(store: Postgres, after: str, events: int) -> Slice:
+    """Return the faults of the streams behind one ("": from the first), all as of one instant, and which was the last.
+
+    So many that they have about `events` events, and one at least; of their faults the first MOST. Raises as `verify`.
+    """
+    with verify_sql.instant(store.dsn) as instant:
+        span = verify_sql.span_after(instant, after, events=events)
+        if span is None:
+            return Slice("", 0, ())
+        faults = tuple(islice(check_span(instant, span), MOST))
+        return Slice(span.last, verify_sql.events_of(instant, span), faults)
 
 
 def check_span(instant: Instant, span: Span, judged: Callable[[], None] = lambda: None) -> Iterator[Fault]:

@@ -81,7 +81,7 @@ commit_batch = _before(
 )
 commit_group = _before("before the group", _during("group in flight", _after("after the group", commit.commit_group)))
 # Of these the statement is done, and the transaction that it is in is not.
-insert_campaign = _after("within the group", campaigns.insert)
+insert_campaign = _before("group half written", _after("within the group", campaigns.insert))
 claim_stream = _after("stream claimed", leases.claim_stream)
 claim = _after("items claimed", work_items.claim)
 complete = _after("result stored", work_items.complete)
@@ -94,6 +94,7 @@ POINTS: Final = (
     "before the group",
     "group in flight",
     "after the group",
+    "group half written",
     "within the group",
     "stream claimed",
     "items claimed",

@@ -201,8 +201,7 @@ def test_a_stream_that_cannot_be_read_is_left_alone_after_three_tries_and_others
     (quarantine,) = [action for action in plans(emptied) if isinstance(action, Quarantine)]
     assert (quarantine.for_s, quarantine.tried.tries) == (60.0, 3)
     assert "DecodeError" in quarantine.tried.reason
-    alerts = [(line["kind"], line["subject"]) for line in said if line["event"] == "alert_raised"]
-    assert alerts == [("actor_cannot_live", quarantine.tried.stream)]
+    assert [line["stream"] for line in said if line["event"] == "stream_left_alone"] == [quarantine.tried.stream]
 
 
 def test_what_is_released_is_tried_again(emptied: Database, home: Path) -> None:

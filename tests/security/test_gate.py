@@ -27,17 +27,18 @@ THINGS: Final = ("campaigns", "personas", "proxies", "keyword_sets", "schedules"
 VERBS: Final = ("create", "read", "update", "delete", "execute")
 ALL: Final = {f"{thing}:{verb}" for thing in THINGS for verb in VERBS} | {
     "config:read", "config:write", "audit:read", "audit:export", "system:admin", "system:config", "users:manage",
-    "reports:generate",
+    "reports:generate", "alerts:read", "alerts:resolve",
 }  # fmt: skip
 GRANTED: Final[dict[str, set[str]]] = {
     "super_admin": ALL,
     "admin": ALL - {"system:admin", "system:config"},
     "operator": {
         "campaigns:create", "campaigns:read", "campaigns:update", "campaigns:execute", "personas:read", "proxies:read",
+        "alerts:read", "alerts:resolve",
     },
     "viewer": {
         "campaigns:read", "personas:read", "proxies:read", "keyword_sets:read", "schedules:read", "config:read",
-        "audit:read",
+        "audit:read", "alerts:read",
     },
 }  # fmt: skip
 ALICE: Final = Principal(id="alice", roles=("operator",), tenant="acme")

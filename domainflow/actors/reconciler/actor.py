@@ -182,7 +182,7 @@ class Reconciler(Behaviour[object]):
         tried = quarantine.tried
         with self._store.upkeep(Kind.SWEEP) as connection:
             reconcile_sql.confine(connection, tried, for_s=quarantine.for_s, tries=MOST_TRIES - 1)
-        _alert("actor_cannot_live", tried.stream, reason=tried.reason, for_s=quarantine.for_s)
+        _log.warning("stream_left_alone", stream=tried.stream, reason=tried.reason, for_s=quarantine.for_s)
 
 
 def _to_note(tenant: str, planned: Planned) -> AuditNote:
@@ -196,8 +196,3 @@ def _to_note(tenant: str, planned: Planned) -> AuditNote:
         decision=decision.rule,
     )
     return AuditNote(tenant=tenant, type="reconciler.planned", context=encode(audit), body=encode(planned))
-
-
-def _alert(kind: str, subject: str, **evidence: object) -> None:
-    """Say what needs a person."""
-    _log.warning("alert_raised", kind=kind, subject=subject, **evidence)

@@ -1,0 +1,44 @@
+"""What the shell needs to know of a tenant's monitor stream. It is shared: any runtime may write it, by turns."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from domainflow.actors.monitor.core import FOLD_VERSION, Alerts, decide, evolve
+from domainflow.actors.monitor.messages import MonitorCommand, MonitorEvent, RecordVerified, ResolveAlert
+from domainflow.actors.rules import Rules
+
+PREFIX: Final = "monitor/"
+SYSTEM: Final = "system"  # the tenant of what is nobody's
+
+
+def stream_of(tenant: str) -> str:
+    """Return the stream of a tenant's alerts."""
+    return f"{PREFIX}{tenant}"
+
+
+def permission(command: MonitorCommand) -> str:
+    """What its sender must be allowed; what is found is the runtime's to say."""
+    return "alerts:resolve" if isinstance(command, ResolveAlert) else "system:admin"
+
+
+def asked(command: MonitorCommand) -> MonitorCommand:
+    """Return a command without the time at which it was sent: who asks again with its key asks the same."""
+    return command if isinstance(command, RecordVerified) else replace(command, now_us=0)
+
+
+RULES: Final = Rules[Alerts, MonitorCommand, MonitorEvent](
+    name="monitor",
+    owned=False,
+    fold_version=FOLD_VERSION,
+    initial=Alerts(),
+    events=MonitorEvent,  # type: ignore[arg-type]  # a union is no class to mypy
+    commands=MonitorCommand,  # type: ignore[arg-type]  # likewise
+    decide=decide,
+    evolve=evolve,
+    react=lambda *_: (),
+    resume=lambda _: (),
+    permission=permission,
+    passive=lambda _: True,
+    asked=asked,
+)

@@ -1,0 +1,56 @@
+"""`domainflow alerts`: what needs a person, and calling it done with. What an alert is stands in docs/operations.md."""
+
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from domainflow.cli.errors import FAILED
+from domainflow.cli.options import Global
+from domainflow.cli.output import Output
+from domainflow.cli.session import opened
+from domainflow.errors import InvalidInput
+from domainflow.views import AlertView
+
+COLUMNS: Final = ("#alert", "severity", "runbook", "of", "since", "last seen", "evidence")
+
+
+def alerts(
+    *,
+    resolved: Annotated[bool, Parameter(help="Show those that were resolved lately instead, and how.")] = False,
+    resolve: Annotated[int | None, Parameter(help="Call the alert with this number done with; needs --how.")] = None,
+    how: Annotated[str | None, Parameter(help="How it was resolved; recorded with your name.")] = None,
+    options: Global,
+) -> int:
+    """Show what needs a person, with the id of what to do. Exit 1 if anything does."""
+    if (resolve is None) != (how is None):
+        raise InvalidInput("--resolve and --how: need each other")
+    with opened(options, campaigns=False, work=False) as (_, operations):
+        if resolve is not None and how is not None:
+            operations.resolve_alert(resolve, how)
+        found = operations.alerts(resolved=resolved)
+    _show(Output(json=options.json), found, resolved=resolved)
+    return FAILED if found and not resolved else 0
+
+
+def _show(output: Output, found: list[AlertView], *, resolved: bool) -> None:
+    if output.json:
+        for alert in found:
+            output.object(alert)
+    elif found:
+        output.rows(COLUMNS, map(_row, found))
+    else:
+        output.line("none was resolved lately" if resolved else "nothing needs a person", "green")
+
+
+def _row(alert: AlertView) -> tuple[str, ...]:
+    seen_at, ended = f"{alert.seen_at:%Y-%m-%d %H:%M:%S}", alert.resolved
+    said = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
+    return (
+        str(alert.number),
+        alert.severity,
+        alert.runbook,
+        alert.subject,
+        f"{alert.raised_at:%Y-%m-%d %H:%M:%S}",
+        seen_at if ended is None else f"resolved {ended.at:%Y-%m-%d %H:%M:%S} by {ended.by}: {ended.how}",
+        said,
+    )

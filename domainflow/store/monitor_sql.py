@@ -1,0 +1,89 @@
+"""What the monitor reads: what may have come to a stop, and whose alerts there are. It writes nothing."""
+
+from typing import Final, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from domainflow.store import reconcile_sql
+from domainflow.store.watched import MOST, Overdue, Still, Waiting, Watched
+from domainflow.store.work_items import SUSPECT_AFTER
+
+LIVE: Final[LiteralString] = "with live as materialized (select id from domainflow.live_runtime)"
+STILL: Final[LiteralString] = """
+select h.stream, h.tenant, h.version, h.status, e.type,
+       extract(epoch from clock_timestamp() - e.recorded_at)::float8,
+       (select count(*) from domainflow.work_item w where w.campaign = substr(h.stream, 10)::uuid and w.state = 2)
+  from domainflow.head h join domainflow.event e on e.stream = h.stream and e.version = h.version
+ where h.status in ('running', 'pausing') and h.stream like 'campaign/%%'
+   and e.recorded_at < clock_timestamp() - make_interval(secs => %(stall_s)s)
+   and not exists (select 1 from domainflow.work_item w
+                    where w.campaign = substr(h.stream, 10)::uuid and w.state in (0, 1))
+ order by e.recorded_at limit %(most)s
+"""
+# Whoever runs alone waits for a worker without anything else in hand, and is passed by until then.
+READY: Final[LiteralString] = f"""
+{LIVE}, newest as materialized (
+  select run_at, id from domainflow.work_item
+   where state = 1 and runtime in (select id from live) order by run_at desc, id desc limit 1
+)
+select w.id, w.fence, h.stream, w.tenant, null,
+       not exists (select 1 from newest) or exists (select 1 from newest n where (n.run_at, n.id) > (w.run_at, w.id))
+  from domainflow.work_item w join domainflow.head h on h.stream = 'campaign/' || w.campaign and h.status = 'running'
+ where w.state = 0 and w.run_at < clock_timestamp() - make_interval(secs => %(stall_s)s)
+   and (w.losses < %(suspect_after)s or not exists (select 1 from newest))
+ order by w.run_at, w.id limit %(most)s
+"""  # noqa: S608 - constants of this file
+CLAIMED: Final[LiteralString] = f"""
+{LIVE}
+select w.id, w.fence, 'campaign/' || w.campaign, w.tenant, w.runtime::text, false
+  from domainflow.work_item w
+ where w.state = 1 and w.runtime in (select id from live)
+   and w.run_at < clock_timestamp() - make_interval(secs => %(held_s)s)
+ order by w.run_at, w.id limit %(most)s
+"""  # noqa: S608 - constants of this file
+OVERDUE: Final[LiteralString] = f"""
+{LIVE}
+select c.stream, c.tenant, h.owner::text, count(*),
+       max(extract(epoch from clock_timestamp() - c.deadline))::float8
+  from domainflow.command c join domainflow.head h on h.stream = c.stream
+ where c.answered_at is null and c.deadline < clock_timestamp() - make_interval(secs => %(stall_s)s)
+   and h.owner in (select id from live)
+ group by c.stream, c.tenant, h.owner order by 5 desc limit %(most)s
+"""  # noqa: S608 - constants of this file
+RUNTIMES: Final[LiteralString] = "select count(*) from domainflow.live_runtime"
+TENANTS: Final[LiteralString] = "select tenant from domainflow.head where stream like 'monitor/%' order by tenant"
+TENANT_OF: Final[LiteralString] = """
+select tenant from (
+  select 1 as n, tenant from domainflow.head where stream = %(stream)s
+  union all (select 2, tenant from domainflow.event where stream = %(stream)s order by version limit 1)
+  union all select 3, tenant from domainflow.snapshot where stream = %(stream)s) known
+ order by n limit 1
+"""
+
+
+def observe(connection: Connection[TupleRow], *, stall_s: float, held_s: float) -> Watched:
+    """Return what has stood for `stall_s`, or was taken `held_s` ago or later; in a transaction of REPEATABLE READ."""
+    values = {"stall_s": stall_s, "held_s": held_s, "most": MOST, "suspect_after": SUSPECT_AFTER}
+    connection.execute(reconcile_sql.READ_ONLY)
+    still = tuple(Still(*row) for row in connection.execute(STILL, values).fetchall())
+    waiting = [
+        *connection.execute(READY, values).fetchall(),
+        *connection.execute(CLAIMED, values).fetchall(),
+    ]
+    overdue = tuple(Overdue(*row) for row in connection.execute(OVERDUE, values).fetchall())
+    alone = tuple(reconcile_sql.in_quarantine(connection))
+    row = connection.execute(RUNTIMES).fetchone()
+    runtimes = int(row[0]) if row else 0
+    return Watched(still, tuple(Waiting(*each) for each in waiting), overdue, alone, runtimes)
+
+
+def tenants(connection: Connection[TupleRow]) -> list[str]:
+    """Return those that the monitor has recorded something for; reads every head, so not for each look."""
+    return [row[0] for row in connection.execute(TENANTS).fetchall()]
+
+
+def tenant_of(connection: Connection[TupleRow], stream: str) -> str | None:
+    """Return whose stream it is, by whatever is left of it; None: by nothing."""
+    row = connection.execute(TENANT_OF, {"stream": stream}).fetchone()
+    return row[0] if row else None
