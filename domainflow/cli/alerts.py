@@ -11,7 +11,8 @@ from domainflow.cli.session import opened
 from domainflow.errors import InvalidInput
 from domainflow.views import AlertView
 
-COLUMNS: Final = ("#alert", "severity", "runbook", "of", "since", "last seen", "evidence")
+TIME: Final = "%Y-%m-%d %H:%M"  # UTC
+COLUMNS: Final = ("#alert", "severity", "runbook", "of", "since")
 
 
 def alerts(
@@ -37,20 +38,13 @@ def _show(output: Output, found: list[AlertView], *, resolved: bool) -> None:
         for alert in found:
             output.object(alert)
     elif found:
-        output.rows(COLUMNS, map(_row, found))
+        output.rows((*COLUMNS, "resolved" if resolved else "last seen", "evidence"), map(_row, found))
     else:
         output.line("none was resolved lately" if resolved else "nothing needs a person", "green")
 
 
 def _row(alert: AlertView) -> tuple[str, ...]:
-    seen_at, ended = f"{alert.seen_at:%Y-%m-%d %H:%M:%S}", alert.resolved
-    said = ", ".join(f"{name} {value}" for name, value in alert.evidence.items())
-    return (
-        str(alert.number),
-        alert.severity,
-        alert.runbook,
-        alert.subject,
-        f"{alert.raised_at:%Y-%m-%d %H:%M:%S}",
-        seen_at if ended is None else f"resolved {ended.at:%Y-%m-%d %H:%M:%S} by {ended.by}: {ended.how}",
-        said,
-    )
+    ended = alert.resolved
+    last = f"{alert.seen_at:{TIME}}" if ended is None else f"{ended.at:{TIME}} by {ended.by}: {ended.how}"
+    said = "\n".join(f"{name} {value}" for name, value in alert.evidence.items())
+    return str(alert.number), alert.severity, alert.runbook, alert.subject, f"{alert.raised_at:{TIME}}", last, said

@@ -1,37 +1,19 @@
 """`domainflow reconcile`: shows what would be mended and mends nothing; shows the quarantine, and lifts it."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
+from called import Called
 from child import eventually
 from databases import Database
 from durable import emptied, migrated
 from msgspec.structs import replace
 
 from domainflow.actors.campaign.evolution import FOLD_VERSION
-from domainflow.cli import main
 
 from scenes import ALICE, SPOIL, ask, in_quarantine, opened, owner, plans, queued  # isort: skip  # beside this file
 
 __all__ = ["emptied", "migrated"]  # fixtures
-
-
-class Called:
-    """What one call printed, and how it ended."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        structlog.reset_defaults()  # a later runtime must not write to this test's standard error
-        said = capsys.readouterr()
-        self.code, self.out, self.err = ended.value.code, said.out, said.err
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 - what JSON holds
-        return json.loads(self.out)
 
 
 def words(database: Database, home: Path, *more: str) -> list[str]:
