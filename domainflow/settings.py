@@ -29,7 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     monitor_s: Annotated[float, Meta(ge=0.05, le=600)] = 5.0  # between two looks for what needs a person
     stall_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # for which what should move may stand still
     held_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 600.0  # for which a batch may be in hand
-    verify_events_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 200  # by the monitor, of all there are; 0: none
+    verify_events_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 100  # by the monitor, of all there are; 0: none
 
 
 def from_environment(base: Settings | None = None, environment: Mapping[str, str] | None = None) -> Settings:

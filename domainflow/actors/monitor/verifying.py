@@ -19,7 +19,7 @@ from domainflow.store.faults import Fault, Slice
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
 
-MOST_SHARE: Final = 0.01  # of the time, whatever the budget: streams with many results cost more than their events
+MOST_SHARE: Final = 0.05  # of the time, whatever the budget: streams with many results cost more than their events
 MOST_CHECKED: Final = 20  # streams with an open alert that are looked at again with a slice
 RECORDED_EACH_S: Final = 60.0  # about so much is verified again after a crash
 POSTGRES: Final = "postgres"  # what a fault is about that lets nothing be read
