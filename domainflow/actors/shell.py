@@ -31,6 +31,7 @@ from domainflow.actors.patience import Patience
 from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT, Strategy
 from domainflow.actors.signals import Answer
 from domainflow.errors import (
+    Corrupt,
     Denied,
     DomainFlowError,
     Fenced,
@@ -40,7 +41,7 @@ from domainflow.errors import (
 )
 from domainflow.security import gate
 from domainflow.security.context import system
-from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale
+from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale, Unreadable
 
 SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 OUTCOME_S: Final = 120.0  # Postgres may be away for a while
@@ -282,6 +283,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
                 self._stream.load(answer)
             case HeldElsewhere(runtime=runtime):
                 raise Fenced(f"{self._stream.name} is owned by runtime {runtime}")
+            case Unreadable(reason=reason):
+                raise Corrupt(f"{self._stream.name} cannot be read: {reason}")
             case _:
                 raise StoreUnavailable(f"{self._stream.name} could not be read")
         if self._again is None:

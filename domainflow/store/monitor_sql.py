@@ -34,14 +34,13 @@ select w.id, w.fence, h.stream, w.tenant, null,
    and (w.losses < %(suspect_after)s or not exists (select 1 from newest))
  order by w.run_at, w.id limit %(most)s
 """  # noqa: S608 - constants of this file
-CLAIMED: Final[LiteralString] = f"""
-{LIVE}
+# Also by the dead: what they had is put back within a sweep, unless somebody else holds its row.
+CLAIMED: Final[LiteralString] = """
 select w.id, w.fence, 'campaign/' || w.campaign, w.tenant, w.runtime::text, false
   from domainflow.work_item w
- where w.state = 1 and w.runtime in (select id from live)
-   and w.run_at < clock_timestamp() - make_interval(secs => %(held_s)s)
+ where w.state = 1 and w.run_at < clock_timestamp() - make_interval(secs => %(held_s)s)
  order by w.run_at, w.id limit %(most)s
-"""  # noqa: S608 - constants of this file
+"""
 OVERDUE: Final[LiteralString] = f"""
 {LIVE}
 select c.stream, c.tenant, h.owner::text, count(*),

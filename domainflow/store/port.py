@@ -212,6 +212,12 @@ class HeldElsewhere(Struct, frozen=True):
     runtime: str
 
 
+class Unreadable(Struct, frozen=True):
+    """The stream cannot be read, and another try will not help."""
+
+    reason: str
+
+
 class Committer(Protocol):
     """The one door through which actors' state reaches the store."""
 
@@ -236,4 +242,4 @@ class Committer(Protocol):
         ...
 
 
-Answer: TypeAlias = Loaded | HeldElsewhere | Failed
+Answer: TypeAlias = Loaded | HeldElsewhere | Failed | Unreadable

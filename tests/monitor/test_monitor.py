@@ -15,7 +15,7 @@ from domainflow.actors.monitor import core
 from domainflow.actors.monitor.messages import SEVERITIES, AlertKind
 from domainflow.errors import Denied, InvalidInput, NotFound
 from domainflow.settings import Settings
-from domainflow.store import monitor_sql
+from domainflow.store import leaders, monitor_sql
 from domainflow.verify import verify
 
 from mutants import forget_since, raise_anew  # isort: skip  # beside this file
@@ -126,6 +126,21 @@ def test_one_runtime_looks_for_all_and_the_next_one_goes_on_with_its_alerts(
         mend()
         await_none(follower)
     assert raisings(emptied) == 1
+
+
+def test_whoever_does_not_lead_looks_at_nothing_until_the_leader_is_gone(
+    emptied: Database, home: Path, other: Actor, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_still(other, emptied)
+    with acting(emptied.dsn, lane=8) as leader:
+        assert leaders.hold(leader.upkeep, "monitor", leader.runtime, term_s=600.0)
+        terms = Looks(leaders.hold)
+        monkeypatch.setattr(leaders, "hold", terms)
+        with watching(emptied, home) as runtime:
+            terms.await_more(10)
+            assert looks.number == 0
+            leader.die()
+            the_alert(runtime, AlertKind.CAMPAIGN_STILL)
 
 
 def test_a_runtime_that_executes_nothing_watches_nothing(emptied: Database, home: Path, other: Actor) -> None:

@@ -10,7 +10,7 @@ import psycopg
 from child import SOON_S, eventually
 from databases import Database
 from durable import Actor, await_blocked, await_gone, row_lock
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 from stage import context
 
@@ -44,6 +44,12 @@ select body from domainflow.event where type = 'reconciler.planned' order by rec
 """
 OWNER: Final[LiteralString] = "select owner::text from domainflow.head where stream = %s"
 STATE: Final[LiteralString] = "select state from domainflow.work_item where id = %s"
+# A row that Postgres raises over, to whoever reads it.
+UNREADABLE: Final[LiteralString] = """
+create policy poison on domainflow.event as restrictive for select to domainflow_upkeep
+  using (stream <> {stream} or 1 / (version - version) = 0)
+"""
+READABLE: Final[LiteralString] = "drop policy poison on domainflow.event"
 LANES: Final[LiteralString] = "select 1 from domainflow.lane for update"
 HEAD: Final[LiteralString] = "select 1 from domainflow.head where stream = %s for update"
 LOSE_BLOCKED: Final[LiteralString] = """
@@ -128,6 +134,17 @@ def happens(condition: Callable[[], bool], *, within_s: float) -> bool:
     except AssertionError:
         return False
     return True
+
+
+@contextmanager
+def unreadable(database: Database, stream: str) -> Iterator[None]:
+    """Postgres raises whenever somebody reads the events of a stream."""
+    with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL(UNREADABLE).format(stream=sql.Literal(stream)))
+        try:
+            yield
+        finally:
+            connection.execute(READABLE)
 
 
 class CountedLooks:

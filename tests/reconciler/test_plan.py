@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domainflow.actors.reconciler.core import MOST_ACTIONS, MOST_TRIES, MOST_UNDER_WAY, confined_for_s, is_try, plan
+from domainflow.actors.reconciler.core import (
+    MOST_ACTIONS,
+    MOST_TRIES,
+    MOST_UNDER_WAY,
+    confined_for_s,
+    is_try,
+    plan,
+    put_off_s,
+)
 from domainflow.actors.reconciler.messages import Action, Activate, Quarantine, Rescue
 from domainflow.errors import (
     ActorStopped,
@@ -153,6 +161,18 @@ def test_which_outcomes_are_counted(
     counts: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     assert is_try(why, error) is counts
+
+
+def test_work_that_is_put_off_is_left_alone_and_no_other() -> None:
+    lost = losing((1, "acme", "r1"), (2, "acme", "r2"), (3, "other", "r1"))
+    assert plan(lost, (), {"r1"}) == (Rescue("acme", "r2", (2,)),)
+    assert plan(replace(lost, wanted=(A,)), (), {"r1", "r2"}) == starts(A)
+
+
+@given(st.integers(0, 10_000))
+def test_it_is_put_off_twice_as_long_each_time_and_a_minute_at_most(in_vain: int) -> None:
+    assert put_off_s(0, sweep_s=0.5) == 0.5
+    assert put_off_s(in_vain + 1, sweep_s=0.5) == min(2 * put_off_s(in_vain, sweep_s=0.5), 60.0)
 
 
 # --- laws

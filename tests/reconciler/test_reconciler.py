@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from child import eventually
 from databases import Database
-from durable import Actor, acting, emptied, migrated, new_uuid
+from durable import Actor, acting, emptied, migrated, new_uuid, row_lock
 from msgspec.structs import replace
 from stage import context
 from structlog.testing import capture_logs
@@ -31,6 +31,7 @@ from scenes import (  # isort: skip  # beside this file
     SETTINGS,
     SPEC,
     SPOIL,
+    STATE,
     CountedLooks,
     activations,
     acts_on_what_is_not_recorded,
@@ -47,6 +48,7 @@ from scenes import (  # isort: skip  # beside this file
     running,
     stop,
     tries_a_poisoned_stream,
+    unreadable,
 )
 from mutants import NO_QUARANTINE, SeenOnce, act_and_record  # isort: skip  # likewise
 
@@ -202,6 +204,32 @@ def test_a_stream_that_cannot_be_read_is_left_alone_after_three_tries_and_others
     assert (quarantine.for_s, quarantine.tried.tries) == (60.0, 3)
     assert "DecodeError" in quarantine.tried.reason
     assert [line["stream"] for line in said if line["event"] == "stream_left_alone"] == [quarantine.tried.stream]
+
+
+def test_a_stream_that_postgres_refuses_to_read_is_left_alone_likewise(emptied: Database, home: Path) -> None:
+    (poisoned,) = queued(emptied, home)
+    stream = f"campaign/{poisoned}"
+    with unreadable(emptied, stream), opened(emptied, home):
+        eventually(lambda: in_quarantine(emptied) == [(stream,)], "it is left alone")
+    assert activations(emptied, poisoned) == core.MOST_TRIES
+    (quarantine,) = [action for action in plans(emptied) if isinstance(action, Quarantine)]
+    assert "SQLSTATE 22012" in quarantine.tried.reason
+
+
+def test_work_that_cannot_be_put_back_is_tried_ever_more_seldom_until_it_can(
+    emptied: Database, home: Path, other: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = CountedLooks()
+    monkeypatch.setattr(reconcile_sql, "observe", looks)
+    with opened(emptied, home) as runtime:
+        running(emptied, runtime)
+        (claimed,) = claim(other)
+        with row_lock(emptied.admin_dsn, "select 1 from domainflow.work_item where id = %s for update", claimed.id):
+            other.die()
+            eventually(lambda: plans(emptied) != [], "its rescue is planned")
+            looks.await_more(40)
+            assert len(plans(emptied)) < 20
+        eventually(lambda: ask(emptied, STATE, claimed.id) == [(0,)], "it is put back")
 
 
 def test_what_is_released_is_tried_again(emptied: Database, home: Path) -> None:

@@ -17,9 +17,9 @@ from domainflow.actors.coordinator.hand import Entry, Hand
 from domainflow.actors.coordinator.messages import LaneMessage, Load
 from domainflow.actors.envelope import Envelope
 from domainflow.backoff import delay_s
-from domainflow.errors import StoreUnavailable
+from domainflow.errors import StoreUnavailable, Unavailable
 from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError, TryAgainError
-from domainflow.store.port import Answer, Committed, Failed, HeldElsewhere, Loaded, Outcome
+from domainflow.store.port import Answer, Committed, Failed, HeldElsewhere, Loaded, Outcome, Unreadable
 
 MOST_RETRIES: Final = 8
 RECONNECT_CAP_S: Final = 5.0
@@ -185,7 +185,10 @@ class CommitLane(Behaviour[LaneMessage]):
     def _read_or_fail(self, load: Load) -> Answer:
         try:
             return self._read(load)
+        except Unavailable as error:
+            _log.warning("load_failed", stream=load.stream, error=str(error)[:200])
+            return Failed(str(error))
         except Exception as error:  # noqa: BLE001 - the top of a thread
             # On a thread of the pool nobody sees an exception: it goes to whoever waits.
-            _log.exception("load_failed", stream=load.stream)
-            return Failed(f"{type(error).__name__}: {error}")
+            _log.exception("stream_unreadable", stream=load.stream)
+            return Unreadable(f"{type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.dynamic import StartChild
 from domainflow.actors.effects import Wake
-from domainflow.actors.reconciler.core import MOST_TRIES, MOST_UNDER_WAY, is_try, plan
+from domainflow.actors.reconciler.core import MOST_TRIES, MOST_UNDER_WAY, is_try, plan, put_off_s
 from domainflow.actors.reconciler.messages import Action, Activate, Planned, Quarantine, Rescue
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import AuditContext, encode
@@ -54,6 +54,13 @@ class Starting(NamedTuple):
     wanted: Wanted
 
 
+class InVain(NamedTuple):
+    """How often in a row nothing was put back, and until when nobody tries: somebody else holds the rows."""
+
+    times: int
+    until_s: float
+
+
 class Overdue(NamedTuple):
     """A record has no outcome for too long: its lane may be gone for good."""
 
@@ -74,6 +81,7 @@ class Reconciler(Behaviour[object]):
         self._under_way: set[str] = set()
         self._permits_are_used = False  # as of the last look
         self._came_to_nothing: list[tuple[Wanted, str]] = []  # with the reason; not counted yet
+        self._in_vain: dict[str, InVain] = {}  # by dead runtime: rescues that put nothing back
 
     def on_start(self) -> None:
         self.cell.signal(Wake())
@@ -110,7 +118,10 @@ class Reconciler(Behaviour[object]):
     def _look(self) -> None:
         with self._store.upkeep(Kind.SWEEP, one_instant=True) as connection:
             observed = reconcile_sql.observe(connection, self._runtime, self._actors.is_live)
-        actions = plan(observed, self._under_way)
+        now_s, of_lost = self.cell.clock.monotonic_s(), {claim.runtime for claim in observed.lost}
+        self._in_vain = {runtime: in_vain for runtime, in_vain in self._in_vain.items() if runtime in of_lost}
+        put_off = {runtime for runtime, in_vain in self._in_vain.items() if now_s < in_vain.until_s}
+        actions = plan(observed, self._under_way, put_off)
         starts = sum(isinstance(action, Activate) for action in actions)
         self._permits_are_used = starts + len(self._under_way) >= MOST_UNDER_WAY
         self._record(actions)
@@ -177,6 +188,10 @@ class Reconciler(Behaviour[object]):
         with self._store.upkeep(Kind.SWEEP) as connection:
             number = reconcile_sql.put_back(connection, runtime, items)
         _log.info("items_rescued", runtime=runtime, number=number)
+        in_vain = self._in_vain.pop(runtime, InVain(0, 0.0))
+        if not number:
+            until_s = self.cell.clock.monotonic_s() + put_off_s(in_vain.times, sweep_s=self._sweep_s)
+            self._in_vain[runtime] = InVain(in_vain.times + 1, until_s)
 
     def _confine(self, quarantine: Quarantine) -> None:
         tried = quarantine.tried

@@ -14,12 +14,12 @@ FIRST_S: Final = 60.0
 LONGEST_S: Final = 3600.0
 
 
-def plan(observed: Observed, under_way: Collection[str] = ()) -> tuple[Action, ...]:
+def plan(observed: Observed, under_way: Collection[str] = (), put_off: Collection[str] = ()) -> tuple[Action, ...]:
     """Return what to do, in order; nothing where all is as it should be.
 
-    `under_way`: streams whose activation has no outcome yet.
+    `under_way`: streams whose activation has no outcome yet; `put_off`: dead runtimes whose work is not put back now.
     """
-    return (*_rescues(observed.lost), *_about_actors(observed, under_way))[:MOST_ACTIONS]
+    return (*_rescues(observed.lost, put_off), *_about_actors(observed, under_way))[:MOST_ACTIONS]
 
 
 def is_try(why: Why, error: BaseException | None) -> bool:
@@ -38,10 +38,16 @@ def confined_for_s(rounds: int) -> float:
     return min(FIRST_S * 2.0 ** min(rounds, 10), LONGEST_S)
 
 
-def _rescues(lost: tuple[LostClaim, ...]) -> Iterator[Rescue]:
+def put_off_s(in_vain: int, *, sweep_s: float) -> float:
+    """Return how long work is left alone that could not be put back so often: who holds its rows may be done soon."""
+    return min(sweep_s * 2.0 ** min(in_vain, 20), FIRST_S)
+
+
+def _rescues(lost: tuple[LostClaim, ...], put_off: Collection[str]) -> Iterator[Rescue]:
     claimed: dict[tuple[str, str], list[int]] = {}
     for claim in lost:
-        claimed.setdefault((claim.tenant, claim.runtime), []).append(claim.item)
+        if claim.runtime not in put_off:
+            claimed.setdefault((claim.tenant, claim.runtime), []).append(claim.item)
     for (tenant, runtime), items in claimed.items():
         yield Rescue(tenant, runtime, tuple(items))
 
