@@ -7,14 +7,15 @@ from typing import Final, LiteralString
 
 from child import eventually
 from databases import Database
-from durable import NOW_US, Actor, item, new_uuid
+from durable import Actor, item, new_uuid
+from msgspec import Struct
 from msgspec.structs import replace
 from reconciler.scenes import ALICE, ask, opened
 
 from domainflow import Runtime
 from domainflow.actors.campaign.events import PhaseCompleted
 from domainflow.actors.monitor.messages import AlertKind
-from domainflow.actors.rules import encode
+from domainflow.actors.rules import AuditContext, encode, tag_of
 from domainflow.settings import Settings
 from domainflow.store import commands, leases, reconcile_sql, work_items
 from domainflow.store.chain import link
@@ -31,7 +32,19 @@ QUICK: Final = Settings(
 VERIFYING: Final = replace(QUICK, stall_s=3600.0, held_s=3600.0, verify_events_per_s=1_000_000)
 RAISED: Final[LiteralString] = "select count(*) from domainflow.event where type = 'monitor.alert_raised'"
 
+WHO: Final = encode(AuditContext(principal="system", roles=(), correlation="", command="planted", decision="planted"))
+
 Mend = Callable[[], object]
+
+
+def saying(bare: Item, said: Struct) -> Item:
+    """The item with a real event of its stream in place of its only one."""
+    (event,) = bare.events
+    words = {name: getattr(event, name) for name in ("version", "recorded_at_us", "type_version")}
+    words["context"] = WHO
+    type_, body = tag_of(said), encode(said)
+    hash_ = link(stream=bare.stream, previous=bare.previous, tenant=bare.tenant, type_=type_, body=body, **words)
+    return replace(bare, events=(NewEvent(type=type_, body=body, hash=hash_, **words),))
 
 
 class Planted:
@@ -54,18 +67,8 @@ class Planted:
 
     def complete_a_phase(self) -> None:
         """Have its last event say so; nothing follows."""
-        body = encode(PhaseCompleted(phase=Phase.DOMAIN_GENERATION))
-        words = {
-            "version": self.last.version + 1,
-            "recorded_at_us": NOW_US,
-            "type_version": 1,
-            "context": b"who",
-            "body": body,
-        }
-        type_ = "campaign.phase_completed"
-        hash_ = link(stream=self.stream, previous=self.last.hash, tenant="acme", type_=type_, **words)  # type: ignore[arg-type]  # as they are named
-        event = NewEvent(type=type_, hash=hash_, **words)  # type: ignore[arg-type]  # likewise
-        self._commit(replace(item(self.stream, self.last, epoch=self.epoch, status="running"), events=(event,)))
+        completed = PhaseCompleted(phase=Phase.DOMAIN_GENERATION)
+        self._commit(saying(item(self.stream, self.last, epoch=self.epoch, status="running"), completed))
 
     def _commit(self, following: Item) -> None:
         self.actor.commit(following)
