@@ -6,9 +6,10 @@ Pure: the shell asks, and acts.
 from typing import Final, cast
 
 from domainflow.actors.answers import Asked
+from domainflow.actors.codec import EventT
 from domainflow.actors.draft import Draft, Stream
 from domainflow.actors.envelope import Envelope
-from domainflow.actors.rules import CommandT, EventT, Rules, StateT, Strategy
+from domainflow.actors.rules import CommandT, Rules, StateT, Strategy
 from domainflow.errors import VersionConflict
 from domainflow.store.port import Loaded
 

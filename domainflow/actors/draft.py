@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from domainflow.actors.codec import version_of
 from domainflow.actors.effects import Account, Effect, Mark, Open, Shift, Tell
-from domainflow.actors.rules import TYPE_VERSION, AuditContext, Birth, Rules, encode, tag_of
+from domainflow.actors.rules import AuditContext, Birth, Rules, encode, tag_of
 from domainflow.errors import Corrupt
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.port import (
@@ -182,7 +183,7 @@ def _chain(  # noqa: PLR0913, PLR0917 - what the chain covers
     chained = []
     for event in events:
         version += 1
-        body, type_ = encode(event), tag_of(event)
+        body, type_, type_version = encode(event), tag_of(event), version_of(event)
         previous = link(
             stream=stream,
             version=version,
@@ -190,7 +191,7 @@ def _chain(  # noqa: PLR0913, PLR0917 - what the chain covers
             tenant=tenant,
             recorded_at_us=now_us,
             type_=type_,
-            type_version=TYPE_VERSION,
+            type_version=type_version,
             context=context,
             body=body,
         )
@@ -198,7 +199,7 @@ def _chain(  # noqa: PLR0913, PLR0917 - what the chain covers
             NewEvent(
                 version=version,
                 type=type_,
-                type_version=TYPE_VERSION,
+                type_version=type_version,
                 recorded_at_us=now_us,
                 context=context,
                 body=body,

@@ -7,21 +7,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from domainflow.actors.codec import Codec, EventT
 from domainflow.actors.effects import Effect
-from domainflow.errors import Corrupt
 from domainflow.security.context import Context
 from domainflow.store.port import CampaignRow, Loaded, Recorded
 
 StateT = TypeVar("StateT", bound=Struct)
 CommandT = TypeVar("CommandT", bound=Struct)
-EventT = TypeVar("EventT", bound=Struct)
-
-TYPE_VERSION: Final = 1  # of every event type so far; upcasters will stand beside `decode_event`
 
 
 class Strategy(StrEnum):
@@ -56,7 +53,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
     owned: bool  # one live actor in the whole fleet, fenced by an epoch; else shared, by compare-and-set
     fold_version: int
     initial: StateT
-    events: type[EventT]  # the union
+    events: Codec[EventT]  # of the union
     commands: type[CommandT]  # the union
     decide: Callable[[StateT, CommandT], tuple[EventT, ...]]
     evolve: Callable[[StateT, EventT], StateT]
@@ -74,10 +71,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
 
     def decode_event(self, recorded: Recorded) -> EventT:
         """Return an event as today's core knows it. Raises Corrupt."""
-        try:
-            return msgspec.msgpack.decode(recorded.body, type=self.events)
-        except (msgspec.MsgspecError, ValueError) as error:  # bad UTF-8 is a ValueError only
-            raise Corrupt(f"event {recorded.version} of {recorded.stream} cannot be read: {error}") from error
+        return self.events.decode(recorded)
 
     def fold(self, loaded: Loaded) -> StateT:
         """Return the state of a stream as it was loaded."""

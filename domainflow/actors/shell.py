@@ -23,12 +23,13 @@ from domainflow.actors.answers import (
     to_note,
 )
 from domainflow.actors.behaviour import Behaviour
+from domainflow.actors.codec import EventT
 from domainflow.actors.conflicts import resolution, unexpected
 from domainflow.actors.draft import Draft, Stream, chain_birth, to_item
 from domainflow.actors.effects import Tell
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
 from domainflow.actors.patience import Patience
-from domainflow.actors.rules import Ack, AuditContext, CommandT, EventT, Occasion, Rules, StateT, Strategy
+from domainflow.actors.rules import Ack, AuditContext, CommandT, Occasion, Rules, StateT, Strategy
 from domainflow.actors.signals import Answer
 from domainflow.errors import (
     Corrupt,

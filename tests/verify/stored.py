@@ -148,7 +148,9 @@ class Hand:
         """Append an event whose chain is right, whatever it says."""
         self.append_bytes(stream, tag_of(event), encode(event), tenant=tenant)
 
-    def append_bytes(self, stream: str, type_: str, body: bytes, *, tenant: str = TENANT) -> None:
+    def append_bytes(
+        self, stream: str, type_: str, body: bytes, *, tenant: str = TENANT, type_version: int = 1
+    ) -> None:
         """Append any bytes as an event, and move the head."""
         row = self.connection.execute(
             "select version, hash from domainflow.head where stream = %s", (stream,)
@@ -162,15 +164,15 @@ class Hand:
             tenant=tenant,
             recorded_at_us=now_us,
             type_=type_,
-            type_version=1,
+            type_version=type_version,
             context=EVIDENCE,
             body=body,
         )
         self.do(
             "insert into domainflow.event"
             " (stream, version, tenant, recorded_at, type, type_version, context, body, hash)"
-            " values (%s, %s, %s, to_timestamp(1700000000), %s, 1, %s, %s, %s)",
-            *(stream, version + 1, tenant, type_, EVIDENCE, body, digest),
+            " values (%s, %s, %s, to_timestamp(1700000000), %s, %s, %s, %s, %s)",
+            *(stream, version + 1, tenant, type_, type_version, EVIDENCE, body, digest),
         )
         self.do(
             "update domainflow.head set version = %s, hash = %s, tenant = %s where stream = %s",

@@ -6,7 +6,7 @@ import msgspec
 from plant import Plant, done, running, words
 from stored import TENANT, Hand, fresh_uuid
 
-from domainflow.actors.campaign.events import CampaignBegun, CampaignDeleted
+from domainflow.actors.campaign.events import CampaignArchived, CampaignBegun, CampaignDeleted
 from domainflow.actors.campaign.state import Campaign
 from domainflow.actors.rules import encode
 from domainflow.verify import Kind
@@ -68,6 +68,12 @@ STREAM_PLANTS: Final = (
         lambda h: h.do("update domainflow.event set recorded_at = 'infinity'", done(h), 3, where=AT),
         "a time is no time",
     ),
+    Plant(
+        Kind.CHAIN_BROKEN,
+        done,
+        lambda h: h.do("update domainflow.event set type_version = 2", done(h), 3, where=AT),
+        "a type's version was changed",
+    ),
     Plant(Kind.TENANT_DIFFERS, running, _change_tenant),
     Plant(
         Kind.HEAD_DIFFERS,
@@ -126,6 +132,12 @@ STREAM_PLANTS: Final = (
         done,
         lambda h: h.append_bytes(done(h), "campaign.deleted", encode(CampaignBegun())),
         "a mislabelled event",
+    ),
+    Plant(
+        Kind.EVENT_UNREADABLE,
+        done,
+        lambda h: h.append_bytes(done(h), "campaign.archived", encode(CampaignArchived()), type_version=2),
+        "an event of a newer program",
     ),
     Plant(Kind.EVENT_OUT_OF_PLACE, done, lambda h: h.append(done(h), CampaignBegun())),
     Plant(Kind.COMMAND_INCONSISTENT, lambda _: "command/", _half_an_answer),

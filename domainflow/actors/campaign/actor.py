@@ -25,6 +25,7 @@ from domainflow.actors.campaign.messages import (
 )
 from domainflow.actors.campaign.progress import react, resume
 from domainflow.actors.campaign.state import ENDED, Campaign
+from domainflow.actors.codec import Codec
 from domainflow.actors.rules import Rules
 
 PREFIX: Final = "campaign/"
@@ -73,7 +74,7 @@ RULES: Final = Rules[Campaign, CampaignMessage, CampaignEvent](
     owned=True,
     fold_version=FOLD_VERSION,
     initial=Campaign(),
-    events=CampaignEvent,  # type: ignore[arg-type]  # a union is no class to mypy
+    events=Codec(CampaignEvent),  # type: ignore[arg-type]  # a union is no class to mypy
     commands=CampaignCommand,  # type: ignore[arg-type]  # likewise
     decide=decide,
     evolve=evolve,

@@ -1,6 +1,7 @@
 """Everything a campaign records: its events, and the values that they are made of.
 
-Tags are permanent: renaming a class must not rename history. New fields come last and have a default.
+Tags are permanent: renaming a class must not rename history. A shape never changes, nor what is in it: another one is
+another `VERSION: ClassVar[int]` of its type, with a step up from the last one in the codec (docs/architecture.md).
 """
 
 from typing import TypeAlias

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from domainflow.actors.campaign.actor import stream_of
+from domainflow.actors.codec import Codec
 from domainflow.actors.pattern.core import FOLD_VERSION, Pattern, born, decide, evolve
 from domainflow.actors.pattern.messages import PatternCommand, PatternEvent
 from domainflow.actors.rules import Birth, Occasion, Rules
@@ -43,7 +44,7 @@ RULES: Final = Rules[Pattern, PatternCommand, PatternEvent](
     owned=False,
     fold_version=FOLD_VERSION,
     initial=Pattern(),
-    events=PatternEvent,  # type: ignore[arg-type]  # a union is no class to mypy
+    events=Codec(PatternEvent),  # type: ignore[arg-type]  # a union is no class to mypy
     commands=PatternCommand,
     decide=decide,
     evolve=evolve,
