@@ -21,7 +21,6 @@ from domainflow.actors.campaign.events import CampaignCreated, PhaseConfig, Phas
 from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import OffsetsReserved, SourceOpened
 from domainflow.actors.rules import AuditContext, encode, tag_of
-from domainflow.actors.shell import SNAPSHOT_EVERY
 from domainflow.spec import DnsPersona, HttpPersona, Pattern, ScoringProfile
 from domainflow.store.chain import GENESIS, link
 from domainflow.vocabulary import Mode, PatternType, Phase
@@ -29,6 +28,7 @@ from domainflow.work.generation import source_hash, space
 
 CAMPAIGNS_A_SOURCE: Final = 1000
 NAMES: Final = 100  # a campaign
+PICTURED: Final = 64  # events: campaigns of so many have a snapshot, of all of them
 NOW_US: Final = 1_700_000_000_000_000
 NOW: Final = datetime.fromtimestamp(NOW_US / 1e6, UTC)
 CONTEXT: Final = encode(
@@ -98,7 +98,7 @@ class _Source:
         self._copy(EVENTS, EVENT_TYPES, self._events(born, events))
         self._copy(HEADS, HEAD_TYPES, self._heads)
         self._copy(CAMPAIGNS, CAMPAIGN_TYPES, (self._row(one) for one in born))
-        if events >= SNAPSHOT_EVERY:
+        if events >= PICTURED:
             self._copy(SNAPSHOTS, SNAPSHOT_TYPES, self._snapshots(born, events))
 
     def _copy(self, into: LiteralString, types: tuple[str, ...], rows: Iterable[Row]) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from domainflow.actors.codec import version_of
 from domainflow.actors.effects import Account, Effect, Mark, Open, Shift, Tell
 from domainflow.actors.rules import AuditContext, Birth, Rules, encode, tag_of
+from domainflow.actors.snapshots import NEW, Behind
 from domainflow.errors import Corrupt
 from domainflow.store.chain import GENESIS, link
 from domainflow.store.port import (
@@ -37,7 +38,7 @@ class Stream:
     version: int = 0
     hash: bytes = GENESIS
     epoch: int | None = None
-    snapshot_version: int = 0
+    behind: Behind = NEW
 
     def owned_by(self, tenant: str) -> Owned | None:
         """Return under which epoch what is said of this stream to its tenant is true; None: it has no owner to be."""
@@ -46,15 +47,15 @@ class Stream:
     def load(self, loaded: Loaded) -> None:
         """Stand where the store says."""
         self.tenant, self.version, self.hash = loaded.tenant, loaded.version, loaded.hash
-        self.epoch, self.snapshot_version = loaded.epoch, loaded.snapshot_version
+        self.epoch = loaded.epoch
+        self.behind = Behind(snapshot_bytes=len(loaded.snapshot or b"")).then(loaded.events)
 
     def advance(self, draft: "Draft") -> None:
         """Stand where a committed draft left it."""
         self.tenant = draft.tenant
         self.version += len(draft.events)
         self.hash = draft.hash
-        if draft.pictured:
-            self.snapshot_version = self.version
+        self.behind = draft.behind
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Draft:
     mark: CampaignMark | None = None
     outside: list[Tell] = field(default_factory=list)
     hash: bytes = GENESIS
-    pictured: bool = False
+    behind: Behind = NEW
 
     @classmethod
     def of(
@@ -134,12 +135,13 @@ def to_item(  # noqa: PLR0913 - everything that rides in one commit
     now_us: int,
     key: Key | None,
     box: BoxAnswer | None,
-    snapshot_every: int,
 ) -> Item:
     """Return the draft as a commit item, chained to where the stream stands."""
     events = _chain(draft.events, stream.name, draft.tenant, (stream.version, stream.hash), encode(audit), now_us)
-    version = stream.version + len(events)
-    draft.pictured = version - stream.snapshot_version >= snapshot_every
+    draft.behind, snapshot = stream.behind.then(events), None
+    if draft.behind.is_due:
+        snapshot = encode(draft.state)
+        draft.behind = Behind(snapshot_bytes=len(snapshot))
     return Item(
         stream=stream.name,
         tenant=draft.tenant,
@@ -150,7 +152,7 @@ def to_item(  # noqa: PLR0913 - everything that rides in one commit
         moves=tuple(draft.moves),
         events=events,
         fold_version=draft.fold_version,
-        snapshot=encode(draft.state) if draft.pictured else None,
+        snapshot=snapshot,
         campaign=draft.campaign,
         opens=tuple(draft.opens),
         accounts=tuple(draft.accounts),

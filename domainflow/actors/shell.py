@@ -44,7 +44,6 @@ from domainflow.security import gate
 from domainflow.security.context import system
 from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale, Unreadable
 
-SNAPSHOT_EVERY: Final = 64  # events; a restart replays at most that many
 OUTCOME_S: Final = 120.0  # Postgres may be away for a while
 LINGER_S: Final = 1.0  # whoever started a passive actor has a command for it that is still on its way
 _log = structlog.get_logger()
@@ -149,7 +148,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         draft = Draft.of(self._rules, self._state, events, stream=self._stream, tenant=tenant)
         ack = Ack(self._stream.version + len(events), draft.status)
         key, box = kept(asked, ack, stream=self._stream.name)
-        item = to_item(draft, self._stream, audit=audit, now_us=now_us, key=key, box=box, snapshot_every=SNAPSHOT_EVERY)
+        item = to_item(draft, self._stream, audit=audit, now_us=now_us, key=key, box=box)
         births = self._rules.births(message, events, Occasion(context, now_us))
         group = (item, *(chain_birth(birth, tenant=tenant, audit=audit, now_us=now_us) for birth in births))
         draft.hash = item.hash

@@ -122,7 +122,7 @@ def _work_a_little(store: Postgres) -> None:
 
 
 def _picture(store: Postgres, campaign: str) -> None:
-    """A snapshot as a runtime writes it after 64 events."""
+    """A snapshot as a runtime writes one when it is due."""
     loaded = store.peek(stream_of(campaign), fold_version=RULES.fold_version)
     state = encode(RULES.fold(loaded))
     with store.tenants(Kind.TOOL, TENANT) as connection:
