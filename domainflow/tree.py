@@ -29,6 +29,7 @@ from domainflow.actors.notifier import Moved, Notifier, Outbox
 from domainflow.actors.pattern import actor as pattern
 from domainflow.actors.reconciler.actor import Actors, Reconciler
 from domainflow.actors.ref import Ref
+from domainflow.actors.refold import Refold
 from domainflow.actors.restart import Budget, Policy, Restart, Strategy
 from domainflow.actors.rules import AuditContext, Rules, encode
 from domainflow.actors.shell import EventSourced
@@ -84,6 +85,12 @@ class Parts:
         """The way to the store."""
         lanes, holds_lease = self.settings.commit_lanes, self.presence.holds_lease
         return Coordinator(self._find_lane, self.clock, lanes=lanes, holds_lease=holds_lease)
+
+    @property
+    def refold(self) -> Refold:
+        """What compares snapshots with their events, and replaces those that differ."""
+        rules = {each.name: each for each in (campaign.RULES, pattern.RULES)}
+        return Refold(self.store, rules, chance=self.system.environment.chance, note=self.note)
 
     def _find_lane(self, number: int) -> Ref[LaneMessage] | None:
         return cast("Ref[LaneMessage] | None", self.directory.find(f"store/commit-{number}"))
@@ -252,7 +259,8 @@ class Parts:
         )
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
-        return self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)
+        loaded = self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)
+        return self.refold.sampled(loaded) if isinstance(loaded, Loaded) else loaded
 
     # --- hints
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from domainflow.actors.codec import Codec, EventT
 from domainflow.actors.effects import Effect
+from domainflow.errors import Corrupt
 from domainflow.security.context import Context
 from domainflow.store.port import CampaignRow, Loaded, Recorded
 
@@ -74,13 +75,17 @@ class Rules(Generic[StateT, CommandT, EventT]):
         return self.events.decode(recorded)
 
     def fold(self, loaded: Loaded) -> StateT:
-        """Return the state of a stream as it was loaded."""
-        state = self.initial
-        if loaded.snapshot is not None:
-            state = msgspec.msgpack.decode(loaded.snapshot, type=type(self.initial))
+        """Return the state of a stream as it was loaded. Raises Corrupt."""
+        state = self.initial if loaded.snapshot is None else self._picture(loaded.stream, loaded.snapshot)
         for recorded in loaded.events:
             state = self.evolve(state, self.decode_event(recorded))
         return state
+
+    def _picture(self, stream: str, snapshot: bytes) -> StateT:
+        try:
+            return msgspec.msgpack.decode(snapshot, type=type(self.initial))
+        except (msgspec.MsgspecError, ValueError) as error:  # bad UTF-8 is a ValueError only
+            raise Corrupt(f"the snapshot of {stream} cannot be read: {error}") from error
 
 
 class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True):

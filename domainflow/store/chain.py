@@ -7,6 +7,8 @@ Fixed-width fields and hashes only, so that the preimage is unambiguous and plai
 from hashlib import sha256
 from typing import Final
 
+from domainflow.store.port import Recorded
+
 GENESIS: Final = bytes(32)  # the previous hash of version 1
 TAG: Final = b"domainflow event 1"
 
@@ -35,3 +37,18 @@ def link(  # noqa: PLR0913 - everything that the hash covers
     digest.update(sha256(context).digest())
     digest.update(sha256(body).digest())
     return digest.digest()
+
+
+def follows(recorded: Recorded, version: int, previous: bytes) -> bool:
+    """Whether an event that was read back is the one behind `version`, whose hash is `previous`, word for word."""
+    return recorded.version == version + 1 and recorded.hash == link(
+        stream=recorded.stream,
+        version=recorded.version,
+        previous=previous,
+        tenant=recorded.tenant,
+        recorded_at_us=recorded.recorded_at_us,
+        type_=recorded.type,
+        type_version=recorded.type_version,
+        context=recorded.context,
+        body=recorded.body,
+    )

@@ -23,7 +23,7 @@ from domainflow.errors import StoreRefused, StoreUnavailable
 from domainflow.meters import METERS
 from domainflow.store import era, leases, pool, sources, streams, work_items
 from domainflow.store.pool import CONNECTION_S, PoolState
-from domainflow.store.port import HeldElsewhere, Loaded
+from domainflow.store.port import HeldElsewhere, Loaded, Recorded
 from domainflow.store.sqlstates import meaning
 from domainflow.store.transaction import Kind, transaction
 
@@ -168,6 +168,16 @@ class Postgres:
         """Load a stream as of one instant, claiming nothing."""
         with self.upkeep(Kind.LOAD, one_instant=True) as connection:
             return streams.load(connection, stream, fold_version=fold_version)
+
+    def events(self, stream: str, *, after: int, limit: int) -> list[Recorded]:
+        """Return up to `limit` events above a version, in order."""
+        with self.upkeep(Kind.LOAD) as connection:
+            return streams.events(connection, stream, after=after, limit=limit)
+
+    def replace_snapshot(self, loaded: Loaded, state: bytes) -> bool:
+        """Put a state in the place of the snapshot that was loaded; false: another one has come there since."""
+        with self.tenants(Kind.SWEEP, loaded.tenant) as connection:
+            return streams.replace_snapshot(connection, loaded, state)
 
     # --- work
 

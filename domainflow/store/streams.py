@@ -1,4 +1,4 @@
-"""Streams as they are read: heads, snapshots, events. Writing is the commit statement's."""
+"""Streams as they are read: heads, snapshots, events. The commit statement writes; what mends a snapshot is here."""
 
 from typing import Final, LiteralString
 
@@ -15,6 +15,9 @@ EVENTS: Final[LiteralString] = """
 select stream, version, tenant, (extract(epoch from recorded_at) * 1000000)::bigint, type, type_version, context, body,
        hash
   from domainflow.event where stream = %s and version > %s order by version limit %s
+"""
+REPLACE_SNAPSHOT: Final[LiteralString] = """
+update domainflow.snapshot set state = %s where stream = %s and version = %s and state = %s
 """
 NOW: Final[LiteralString] = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 EVERYTHING: Final = 2**31 - 1
@@ -64,6 +67,12 @@ def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) ->
 def events(connection: Connection[TupleRow], stream: str, *, after: int, limit: int = EVERYTHING) -> list[Recorded]:
     """Return up to `limit` events above a version, in order."""
     return [_recorded(row) for row in connection.execute(EVENTS, (stream, after, limit)).fetchall()]
+
+
+def replace_snapshot(connection: Connection[TupleRow], loaded: Loaded, state: bytes) -> bool:
+    """Put a state in the place of the snapshot that was loaded; false: another one has come there since."""
+    values = (state, loaded.stream, loaded.snapshot_version, loaded.snapshot)
+    return connection.execute(REPLACE_SNAPSHOT, values).rowcount > 0
 
 
 def now_us(connection: Connection[TupleRow]) -> int:

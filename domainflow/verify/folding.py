@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from domainflow.actors.refold import difference
 from domainflow.actors.rules import AuditContext, Rules, tag_of
 from domainflow.errors import Corrupt
 from domainflow.store import verify_rows
@@ -51,8 +52,9 @@ def fold(
             yield Fault(Kind.EVENT_OUT_OF_PLACE, where, f"{recorded.type}: {error}")
             return None
         state = rules.evolve(state, event)
-        if recorded.version == row.snapshot_version and row.fold_version == rules.fold_version:
-            yield from _compare_snapshot(row, state)
+        pictured = recorded.version == row.snapshot_version and row.fold_version == rules.fold_version
+        if pictured and (text := difference(row.snapshot or b"", state, recorded.version)):
+            yield Fault(Kind.SNAPSHOT_DIFFERS, row.stream, text)
     return state
 
 
@@ -63,15 +65,3 @@ def decode(rules: Rules[StateT, CommandT, EventT], recorded: Recorded) -> EventT
         raise Corrupt(f"its body is a {tag_of(event)}")
     msgspec.msgpack.decode(recorded.context, type=AuditContext)
     return event
-
-
-def _compare_snapshot(row: StreamRow, state: Struct) -> Iterator[Fault]:
-    try:
-        picture = msgspec.msgpack.decode(row.snapshot or b"", type=type(state))
-    except UNREADABLE as error:
-        yield Fault(Kind.SNAPSHOT_DIFFERS, row.stream, f"its snapshot cannot be read: {error}")
-        return
-    if picture != state:
-        names = [name for name in state.__struct_fields__ if getattr(picture, name) != getattr(state, name)]
-        text = f"its snapshot is not the fold of versions 1 to {row.snapshot_version}: {', '.join(names)}"
-        yield Fault(Kind.SNAPSHOT_DIFFERS, row.stream, text)

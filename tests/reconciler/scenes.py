@@ -58,10 +58,10 @@ with blocked as materialized (
 )
 select pid from blocked where pg_terminate_backend(pid)
 """
-# A byte that msgpack never uses: who starts from it cannot.
+# A byte that msgpack never uses: who starts from it cannot. It stands before the first event, where none is mended.
 SPOIL: Final[LiteralString] = """
 insert into domainflow.snapshot (stream, tenant, version, fold_version, state)
-select stream, tenant, version, %s, '\\xc1' from domainflow.head where stream = %s
+select stream, tenant, 0, %s, '\\xc1' from domainflow.head where stream = %s
 """
 
 

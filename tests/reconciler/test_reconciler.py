@@ -202,7 +202,7 @@ def test_a_stream_that_cannot_be_read_is_left_alone_after_three_tries_and_others
         assert tries_a_poisoned_stream(emptied, home, most=MOST_SEEN) == core.MOST_TRIES
     (quarantine,) = [action for action in plans(emptied) if isinstance(action, Quarantine)]
     assert (quarantine.for_s, quarantine.tried.tries) == (60.0, 3)
-    assert "DecodeError" in quarantine.tried.reason
+    assert "Corrupt: the snapshot of " in quarantine.tried.reason
     assert [line["stream"] for line in said if line["event"] == "stream_left_alone"] == [quarantine.tried.stream]
 
 

@@ -14,7 +14,7 @@ from domainflow.verify import Kind
 AT: Final = " where stream = %s and version = %s"
 
 
-def _falsify_snapshot(hand: Hand) -> None:
+def falsify_snapshot(hand: Hand) -> None:
     row = hand.connection.execute("select state from domainflow.snapshot where stream = %s", (done(hand),)).fetchone()
     assert row is not None
     state = msgspec.structs.replace(msgspec.msgpack.decode(row[0], type=Campaign), reason="another")
@@ -114,7 +114,7 @@ STREAM_PLANTS: Final = (
         done,
         lambda h: h.do("update domainflow.snapshot set version = version + 1 where stream = %s", done(h)),
     ),
-    Plant(Kind.SNAPSHOT_DIFFERS, done, _falsify_snapshot, "another state"),
+    Plant(Kind.SNAPSHOT_DIFFERS, done, falsify_snapshot, "another state"),
     Plant(
         Kind.SNAPSHOT_DIFFERS,
         done,
