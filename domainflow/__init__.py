@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from domainflow.aio import AsyncRuntime
     from domainflow.handle import CampaignHandle
     from domainflow.operations import Operations
+    from domainflow.projections import Projection, Projector
     from domainflow.runtime import Runtime
     from domainflow.security.context import Principal
     from domainflow.security.input import load_spec
@@ -30,6 +31,8 @@ _HOMES: Final = {
     "Operations": "domainflow.operations",
     "PhaseView": "domainflow.views",
     "Principal": "domainflow.security.context",
+    "Projection": "domainflow.projections",
+    "Projector": "domainflow.projections",
     "Runtime": "domainflow.runtime",
     "Settings": "domainflow.settings",
     "Subscription": "domainflow.subscriptions",
@@ -46,6 +49,8 @@ __all__ = [
     "Operations",
     "PhaseView",
     "Principal",
+    "Projection",
+    "Projector",
     "Runtime",
     "Settings",
     "Subscription",

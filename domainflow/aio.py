@@ -18,11 +18,12 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 from domainflow.actors.hub import LOOK_AGAIN_S
 from domainflow.actors.system import STOP_S
-from domainflow.awaiting import AsyncSubscription, Caller, LoopEar
+from domainflow.awaiting import AsyncProjector, AsyncSubscription, Caller, LoopEar
 from domainflow.errors import AskTimeout
 from domainflow.handle import CampaignHandle, left_s, not_yet
 from domainflow.meters import Count, Timing
 from domainflow.operations import CREATE_S, Operations
+from domainflow.projections import Projection
 from domainflow.runtime import Runtime
 from domainflow.security.context import Principal
 from domainflow.settings import Settings
@@ -116,10 +117,7 @@ class AsyncCampaignHandle(_Awaited):
                     await ear.rest(quiet.left_s(LOOK_AGAIN_S))
 
     async def wait(self, timeout_s: float = 600.0) -> View:
-        """Return the view once it is completed, failed, cancelled or paused. Raises AskTimeout.
-
-        Holds no thread between two looks.
-        """
+        """Return the view once it has come to rest; holds no thread between two looks. Raises AskTimeout."""
         deadline_s, ear = time.monotonic() + timeout_s, LoopEar()
         look = functools.partial(self._handle.reading.rest, deadline_s)
         with self._handle.hub.listening(self._handle.stream, ear):
@@ -152,6 +150,11 @@ class AsyncOperations(_Awaited):
         """Subscribe to what the principal may see: `async for change in await operations.subscribe()`."""
         subscribe = functools.partial(self._operations.subscribe, after, timeout_s)
         return AsyncSubscription(self._caller, await self._caller.call(subscribe))
+
+    async def projector(self, projection: Projection) -> AsyncProjector:
+        """Return what applies a projection to all that happens in the tenant. Raises InvalidInput, Denied."""
+        projector = functools.partial(self._operations.projector, projection)
+        return AsyncProjector(self._caller, await self._caller.call(projector))
 
     async def create_campaign(
         self, spec: CampaignSpec, *, idempotency_key: str = "", timeout_s: float = CREATE_S

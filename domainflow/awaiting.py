@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Self, TypeVar
 
 from domainflow.actors.hub import EVERY
 from domainflow.errors import Unavailable
+from domainflow.projections import Projector
 from domainflow.subscriptions import Subscription
 from domainflow.views import FeedChange
 
@@ -67,10 +68,17 @@ class AsyncSubscription:
         return self
 
     async def __anext__(self) -> FeedChange:
-        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable."""
+        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable.
+
+        With either, and when it is cancelled, it has ended: another one goes on from its `bookmark`.
+        """
         return await anext(self._changes)
 
-    async def _follow(self) -> AsyncIterator[FeedChange]:
+    async def close(self) -> None:
+        """End it; leaving `async for` does not, since the loop does not know that nobody will go on."""
+        await self._changes.aclose()
+
+    async def _follow(self) -> AsyncGenerator[FeedChange, None]:
         following, quiet, ear = self._twin.following, self._twin.quiet, LoopEar()
         quiet.over()
         with self._twin.hub.listening(EVERY, ear):
@@ -84,3 +92,36 @@ class AsyncSubscription:
                     self.bookmark = str(following.position)
                     quiet.check("any campaign")
                     await ear.rest(quiet.left_s(following.rest_s()))
+
+
+class AsyncProjector:
+    """A `Projector` for an event loop: it holds a thread while it applies something, and none while it waits."""
+
+    def __init__(self, caller: Caller, twin: Projector) -> None:
+        """Use `AsyncOperations.projector`."""
+        self._caller = caller
+        self._twin = twin
+
+    @property
+    def blocking(self) -> Projector:
+        """The twin, whose `reading` is for threads."""
+        return self._twin
+
+    async def step(self) -> float:
+        """Apply the next page; return how long to wait before the next step, s."""
+        return await self._caller.call(self._twin.step)
+
+    async def catch_up(self, timeout_s: float = 60.0) -> None:
+        """Apply everything that was committed before this call. Raises AskTimeout, and whatever `step` does."""
+        await self._caller.call(partial(self._twin.catch_up, timeout_s))
+
+    async def follow(self) -> None:
+        """Apply whatever happens, until it is cancelled; a step that is under way then is finished all the same."""
+        ear = LoopEar()
+        with self._twin.hub.listening(EVERY, ear):
+            while True:
+                await ear.rest(await self.step())
+
+    async def rebuild(self) -> None:
+        """Begin to build it anew."""
+        await self._caller.call(self._twin.rebuild)

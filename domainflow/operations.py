@@ -21,6 +21,7 @@ from domainflow.actors.rules import Ack
 from domainflow.errors import Denied, InvalidInput, KeyReused, NotFound, VersionConflict
 from domainflow.handle import CampaignHandle
 from domainflow.ids import new_id
+from domainflow.projections import Projection, Projector
 from domainflow.security import gate
 from domainflow.security.context import Context, Principal
 from domainflow.security.input import check_key, checked_spec
@@ -184,7 +185,8 @@ class Operations:
         anything at all, keep a change's `bookmark`, or the subscription's, once its effect is kept.
 
         Args:
-            after: a bookmark. None: what is committed from now on; "0.0.0": everything there is.
+            after: a bookmark. None: what is committed from now on, and perhaps some of what was a moment before;
+                "0.0.0": everything there is.
             timeout_s: AskTimeout is raised when nothing happens for so long. None: never.
 
         Raises InvalidInput: no bookmark; Denied.
@@ -195,6 +197,11 @@ class Operations:
             with self._parts.store.upkeep(Kind.FEED) as connection:
                 position = feed.now(connection)
         return Subscription(self._parts, Following(self._parts, self.principal, position), timeout_s)
+
+    def projector(self, projection: Projection) -> Projector:
+        """Return what applies a projection to all that happens in the tenant. Raises InvalidInput, Denied."""
+        self._must("campaigns:read")
+        return Projector(self._parts, self.principal, projection)
 
     def _sees(self, summary: Summary) -> bool:
         return gate.visible(self.principal, tenant=summary.tenant, owner=summary.principal)

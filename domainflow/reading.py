@@ -1,7 +1,7 @@
 """What one principal may read of one campaign: where it stands, what it is made of, what has changed.
 
-From Postgres alone, and nothing is kept or decided. Each read waits for a connection as long as it is told, and a look
-that has a deadline for what is left until then.
+From Postgres alone, and nothing is decided; of what was folded some is kept (`folds`). Each read waits for a connection
+as long as it is told, and a look that has a deadline for what is left until then.
 """
 
 import time
@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.events import Listed
 from domainflow.errors import NotFound
+from domainflow.folds import Fold
 from domainflow.security import gate
 from domainflow.security.context import Principal
 from domainflow.store import campaigns, leases, streams
@@ -18,7 +19,7 @@ from domainflow.store.campaigns import Summary
 from domainflow.store.pool import CONNECTION_S
 from domainflow.store.transaction import Kind
 from domainflow.tree import Parts
-from domainflow.views import RECENT, Change, View, change, view
+from domainflow.views import Change, View, change, view
 from domainflow.vocabulary import CampaignStatus
 
 LOOK_S: Final = 1.0  # what a look may wait for a connection however little time is left: a wait of 0 s is one look
@@ -59,21 +60,13 @@ class Reading:
 
     def view(self, deadline_s: float | None = None) -> View:
         """Return what is durable now. Raises NotFound."""
-        tenant, rules = self._principal.tenant, campaign.RULES
-        with self._parts.store.tenants(Kind.VIEW, tenant, timeout_s=_left_s(deadline_s)) as connection:
-            summary = self._seen(campaigns.find(connection, self._id))
-            loaded = streams.load(connection, self._stream, fold_version=rules.fold_version)
-            recent = streams.events(connection, self._stream, after=max(0, loaded.version - RECENT), limit=RECENT)
-            owner = leases.owner(connection, self._stream)
-        held_by = owner[1] if owner and owner[2] else None
-        return view(summary, rules.fold(loaded), recent, version=loaded.version, held_by=held_by)
+        summary, fold, held_by = self._fold(_left_s(deadline_s))
+        return view(summary, fold.state, fold.points, version=fold.version, held_by=held_by)
 
     def listed(self) -> Listed | None:
         """Return what its list came to; None: a pattern. Raises NotFound."""
-        summary = self.summary()
-        rules = campaign.RULES
-        with self._parts.store.tenants(Kind.VIEW, summary.tenant) as connection:
-            return rules.fold(streams.load(connection, self._stream, fold_version=rules.fold_version)).spec.listed
+        _, fold, _ = self._fold(CONNECTION_S)
+        return fold.state.spec.listed
 
     def look(self, after: int, deadline_s: float | None) -> Seen:
         """Return up to PAGE changes above version `after` that are there, in order. Raises NotFound."""
@@ -89,6 +82,13 @@ class Reading:
         """Return whether it is completed, failed, cancelled or paused. Raises NotFound."""
         status = self.summary(timeout_s=_left_s(deadline_s)).status
         return Rest(status, self.view(deadline_s) if status in STILL else None)
+
+    def _fold(self, timeout_s: float) -> tuple[Summary, Fold, str | None]:
+        with self._parts.store.tenants(Kind.VIEW, self._principal.tenant, timeout_s=timeout_s) as connection:
+            summary = self._seen(campaigns.find(connection, self._id))
+            standing = leases.standing(connection, self._stream)
+            assert standing is not None  # noqa: S101 - the campaign was found by its head
+            return summary, self._parts.folds.at(connection, self._stream, standing), standing.held_by
 
     def _seen(self, found: Sequence[Summary]) -> Summary:
         if not found or not gate.visible(self._principal, tenant=found[0].tenant, owner=found[0].principal):

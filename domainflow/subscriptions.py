@@ -66,6 +66,10 @@ class Following:
             return 0.0
         return min(HELD_BACK_S * 2**self._held_back, LOOK_AGAIN_S) if self._held_back else LOOK_AGAIN_S
 
+    def is_behind(self, end: Position) -> bool:
+        """Whether anything before `end` may still come, by what the last look found."""
+        return self.position < end and (self._full or self._held_back > 0)
+
     def _move(self, page: Page) -> None:
         so_far = self._held_back if page.position == self.position else 0
         self._held_back = min(so_far + 1, MOST_DOUBLED) if page.held_back else 0
@@ -116,7 +120,10 @@ class Subscription:
         return self
 
     def __next__(self) -> FeedChange:
-        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable."""
+        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable.
+
+        With either it has ended: another one goes on from its `bookmark`.
+        """
         return next(self._changes)
 
     def close(self) -> None:

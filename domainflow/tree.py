@@ -39,6 +39,7 @@ from domainflow.actors.system import System
 from domainflow.engines.local import LocalEngine
 from domainflow.engines.process import WorkerProcess
 from domainflow.errors import Unavailable
+from domainflow.folds import Folds
 from domainflow.ids import new_id
 from domainflow.security.context import Context, Principal, system
 from domainflow.settings import Settings
@@ -72,6 +73,7 @@ class Parts:
     early: list[WorkerProcess] = field(default_factory=list)  # the first engine takes them out
     clock: DatabaseClock = field(default_factory=DatabaseClock)
     hub: Hub = field(default_factory=Hub)
+    folds: Folds = field(default_factory=Folds)
     outbox: Outbox = field(default_factory=Outbox)
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "readers"))
 

@@ -5,7 +5,7 @@ Values and pure functions.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from domainflow.store.feed import Placed
 from domainflow.store.port import Recorded
 from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Mode, Phase, PhaseStatus
 
+ACCOUNTED: Final = "campaign.batches_accounted"
 RECENT: Final = 64  # events that a rate is measured over
 
 
@@ -113,9 +114,27 @@ def alert_view(alert: Alert) -> AlertView:
     )
 
 
-def view(summary: Summary, state: Campaign, recent: Sequence[Recorded], *, version: int, held_by: str | None) -> View:
-    """Return the view of a state; `recent` are its last events, in order."""
-    rates = {phase: _rate(phase, recent) for phase in PHASES}
+class Point(NamedTuple):
+    """How many names were accounted by one event, and when."""
+
+    version: int
+    recorded_at_us: int
+    phase: Phase
+    names: int
+
+
+def points(events: Sequence[Recorded]) -> tuple[Point, ...]:
+    """Return what a rate is measured by, of events in order."""
+    return tuple(
+        Point(recorded.version, recorded.recorded_at_us, event.phase, sum(number for _, number in event.counts))
+        for recorded in events
+        if recorded.type == ACCOUNTED and isinstance(event := RULES.decode_event(recorded), BatchesAccounted)
+    )
+
+
+def view(summary: Summary, state: Campaign, recent: Sequence[Point], *, version: int, held_by: str | None) -> View:
+    """Return the view of a state; `recent` are the points of its last events."""
+    rates = {phase: _rate([point for point in recent if point.phase is phase]) for phase in PHASES}
     return View(
         id=summary.id,
         tenant=summary.tenant,
@@ -179,13 +198,7 @@ def _phase(phase: Phase, state: PhaseState, rate_per_s: float | None) -> PhaseVi
     )
 
 
-def _rate(phase: Phase, recent: Sequence[Recorded]) -> float | None:
-    """Names a second between the first and the last accounting among the recent events."""
-    points = []
-    for recorded in recent:
-        if recorded.type == "campaign.batches_accounted":
-            event = RULES.decode_event(recorded)
-            if isinstance(event, BatchesAccounted) and event.phase is phase:
-                points.append((recorded.recorded_at_us, sum(number for _, number in event.counts)))
-    elapsed_us = points[-1][0] - points[0][0] if points else 0
-    return sum(names for _, names in points[1:]) / (elapsed_us / 1e6) if elapsed_us > 0 else None
+def _rate(points: Sequence[Point]) -> float | None:
+    """Names a second between the first and the last accounting of a phase."""
+    elapsed_us = points[-1].recorded_at_us - points[0].recorded_at_us if points else 0
+    return sum(point.names for point in points[1:]) / (elapsed_us / 1e6) if elapsed_us > 0 else None

@@ -47,6 +47,12 @@ def test_a_watch_goes_on_behind_its_version_in_the_next_life_of_the_runtime(home
     assert re.search(r"completed: \d+ changes seen, each once and in order", printed)
 
 
+def test_totals_that_a_projection_keeps_are_what_the_campaign_counts(home: Path) -> None:
+    printed = output_of("keep_totals.py", home)
+    assert re.search(r"^dns_validation +\S+ +\d+$", printed, re.MULTILINE)
+    assert printed.strip().endswith("\nas the campaign counts them")
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py"), key=str), ids=lambda path: path.name)
 def test_an_example_can_be_read_on_one_page(example: Path) -> None:
     assert len(example.read_text().splitlines()) <= 80

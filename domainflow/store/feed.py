@@ -45,6 +45,9 @@ select (select count(*) from page), exists (select 1 from newest n where (n.era,
 NOW: Final[LiteralString] = """
 select (select max(era) from domainflow.era), pg_snapshot_xmin(pg_current_snapshot())::text
 """
+END: Final[LiteralString] = """
+select (select max(era) from domainflow.era), pg_snapshot_xmax(pg_current_snapshot())::text
+"""
 BOOKMARK: Final = re.compile(r"(\d{1,9})\.(\d{1,19})\.(\d{1,18})", re.ASCII)
 
 
@@ -112,7 +115,16 @@ def page(connection: Connection[TupleRow], after: Position, *, tenant: str | Non
 
 def now(connection: Connection[TupleRow]) -> Position:
     """Return a position that nothing which is committed from now on stands before."""
-    row = connection.execute(NOW).fetchone()
+    return _place(connection, NOW)
+
+
+def end(connection: Connection[TupleRow]) -> Position:
+    """Return a position that nothing which is committed by now stands behind."""
+    return _place(connection, END)
+
+
+def _place(connection: Connection[TupleRow], sql: LiteralString) -> Position:
+    row = connection.execute(sql).fetchone()
     assert row is not None  # noqa: S101 - a select without from
     return Position(row[0], int(row[1]), 0)
 

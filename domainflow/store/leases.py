@@ -1,6 +1,6 @@
 """Who is alive and who owns which stream: leases by the database clock, a session lock, owner epochs."""
 
-from typing import Final, LiteralString
+from typing import Final, LiteralString, NamedTuple
 
 from msgspec import Struct
 from psycopg import Connection
@@ -32,6 +32,11 @@ returning epoch
 """
 OWNER: Final[LiteralString] = """
 select h.owner::text, r.host, r.pid, h.owner in (select id from domainflow.live_runtime)
+  from domainflow.head h left join domainflow.runtime r on r.id = h.owner where h.stream = %s
+"""
+STANDING: Final[LiteralString] = """
+select h.version, h.hash,
+       case when h.owner in (select id from domainflow.live_runtime) then r.host || ' pid ' || r.pid end
   from domainflow.head h left join domainflow.runtime r on r.id = h.owner where h.stream = %s
 """
 RELEASE: Final[LiteralString] = "update domainflow.head set owner = null where owner = %s"
@@ -100,6 +105,20 @@ def owner(connection: Connection[TupleRow], stream: str) -> tuple[str, str, bool
     if row is None or row[0] is None:
         return None
     return row[0], f"{row[1]} pid {row[2]}", bool(row[3])
+
+
+class Standing(NamedTuple):
+    """Where a stream stands, and who executes it."""
+
+    version: int
+    hash: bytes
+    held_by: str | None  # "host pid N" of a live runtime
+
+
+def standing(connection: Connection[TupleRow], stream: str) -> Standing | None:
+    """Return where a stream stands; None: there is no such stream."""
+    row = connection.execute(STANDING, (stream,)).fetchone()
+    return Standing(*row) if row else None
 
 
 class Held(Struct, frozen=True):

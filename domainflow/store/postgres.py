@@ -87,9 +87,11 @@ class Postgres:
         return tuple(pool.state(each) for each in (self._data, self._poll))
 
     @contextmanager
-    def tenants(self, kind: Kind, *tenants: str, timeout_s: float = CONNECTION_S) -> Iterator[Connection[TupleRow]]:
+    def tenants(
+        self, kind: Kind, *tenants: str, one_instant: bool = False, timeout_s: float = CONNECTION_S
+    ) -> Iterator[Connection[TupleRow]]:
         """Open a transaction that sees these tenants; a connection is waited for at most `timeout_s`."""
-        with self._opened(kind, timeout_s, role="app", tenants=tenants) as connection:
+        with self._opened(kind, timeout_s, role="app", tenants=tenants, one_instant=one_instant) as connection:
             yield connection
 
     @contextmanager

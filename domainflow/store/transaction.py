@@ -42,6 +42,7 @@ class Kind(StrEnum):
     SOURCE = "source"  # bytes of word lists
     VIEW = "view"  # what people look at
     FEED = "feed"  # what subscribers read on
+    PROJECT = "project"  # what a host's function makes of it, and how far it has come
     TOOL = "tool"  # a question of whoever looks after the database
     VERIFY = "verify"
     MIGRATE = "migrate"
@@ -76,6 +77,7 @@ LIMITS: Final[dict[Kind, Limits]] = {
     Kind.SOURCE: Limits(5_000, 2_000, 5_000, 120_000),  # a gigabyte of names is there whole or not at all
     Kind.VIEW: READING,
     Kind.FEED: READING,
+    Kind.PROJECT: WRITING,
     Kind.TOOL: Limits(30_000, 10_000, 10_000, 60_000),
     Kind.VERIFY: Limits(3_600_000, 10_000, 600_000, 0),
     Kind.MIGRATE: Limits(0, 5_000, 0, 0),  # better to fail than to queue everybody behind us

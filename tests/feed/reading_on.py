@@ -8,14 +8,18 @@ from contextlib import contextmanager
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
+import pytest
 from durable import Actor, Postgres
 
+from domainflow import aio, handle, subscriptions
 from domainflow.actors.campaign.events import CampaignQueued
 from domainflow.actors.rules import encode
 from domainflow.store import feed
 from domainflow.store.feed import BEGINNING, Position
 from domainflow.store.transaction import Kind, transaction
+from domainflow.views import FeedChange
 
+NEVER_S: Final = 600.0
 Seen: TypeAlias = tuple[str, int]  # stream and version
 Look: TypeAlias = Callable[[Postgres, str], tuple[list[Seen], str]]  # after a bookmark; what came, and the next one
 
@@ -32,6 +36,17 @@ insert into domainflow.event
   (era, xid, seq, stream, version, tenant, recorded_at, type, type_version, context, body, hash)
 values (%s, %s::text::xid8, %s, %s, %s, 'acme', clock_timestamp(), 'test.moved', 1, '', '', '')
 """
+
+
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks unless woken, or would within the life of a test."""
+    for module in (aio, handle, subscriptions):
+        monkeypatch.setattr(module, "LOOK_AGAIN_S", NEVER_S)
+
+
+def told(changes: list[FeedChange]) -> list[tuple[str, int]]:
+    return [(change.campaign, change.version) for change in changes]
 
 
 @contextmanager

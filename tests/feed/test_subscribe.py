@@ -1,8 +1,7 @@
 """Subscriptions and their kin through the public API, in this process and from another one: woken, resumed, bounded."""
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,18 +10,19 @@ import pytest
 from child import Child
 from databases import Database
 from durable import in_thread
-from reading_on import write_as
+from reading_on import NEVER_S, no_poll, told, write_as
 from speaker import ALICE, MANY, SPEC
 
-from domainflow import AsyncRuntime, Operations, Principal, Runtime, aio, awaiting, handle, subscriptions
+from domainflow import Operations, Principal, Runtime
 from domainflow.errors import AskTimeout, Denied, InvalidInput, StoreUnavailable
 from domainflow.store.feed import Position
 from domainflow.subscriptions import Following
 from domainflow.views import FeedChange
 
+__all__ = ["no_poll"]  # fixtures
+
 BEGINNING = "0.0.0"
 SOON_S = 20.0  # for what happens at once
-NEVER_S = 600.0
 
 
 @pytest.fixture
@@ -44,17 +44,6 @@ def other(database: Database, home: Path) -> Iterator[Child]:
         child.wait_line("ready")
         yield child
         child.finish()
-
-
-@pytest.fixture
-def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks unless woken, or would within the life of a test."""
-    for module in (aio, handle, subscriptions):
-        monkeypatch.setattr(module, "LOOK_AGAIN_S", NEVER_S)
-
-
-def told(changes: list[FeedChange]) -> list[tuple[str, int]]:
-    return [(change.campaign, change.version) for change in changes]
 
 
 def signalling(following: Following) -> threading.Event:
@@ -256,47 +245,3 @@ def test_a_view_of_a_version_that_does_not_come_says_how_far_it_is(ops: Operatio
     campaign = ops.create_campaign(SPEC)
     with pytest.raises(AskTimeout, match=r"is at version 1 after 0.05 s, not yet at 9"):
         campaign.view(at_least=9, timeout_s=0.05)
-
-
-# --- in an event loop
-
-
-@pytest.fixture
-def opened(database: Database, home: Path) -> Callable[[], AsyncRuntime]:
-    return lambda: AsyncRuntime.open(database.dsn, home=home, settings=MANY, campaigns=False, work=False)
-
-
-@pytest.mark.usefixtures("no_poll")
-def test_the_twins_are_woken_and_hold_no_thread(opened: Callable[[], AsyncRuntime]) -> None:
-    async def story() -> None:
-        async with opened() as runtime:
-            operations = runtime.as_principal(ALICE)
-            subscriptions_ = [await operations.subscribe() for _ in range(2 * awaiting.THREADS)]
-            waiting = [asyncio.ensure_future(anext(each)) for each in subscriptions_]
-            await asyncio.sleep(0)
-            campaign = await operations.create_campaign(SPEC)
-            views = [asyncio.ensure_future(campaign.view(at_least=2, timeout_s=NEVER_S)) for _ in range(20)]
-            async with asyncio.timeout(SOON_S):
-                assert {change.campaign for change in await asyncio.gather(*waiting)} == {campaign.id}
-                changes = campaign.watch(after=1)
-                watching = asyncio.ensure_future(anext(changes))
-                await campaign.start()
-                assert (await watching).version == 2
-                assert {view.version for view in await asyncio.gather(*views)} == {2}
-                (again,) = [await operations.subscribe(subscriptions_[0].bookmark)]
-                assert (await anext(again)).version == 2
-
-    asyncio.run(story())
-
-
-def test_in_a_loop_too_long_a_quiet_is_said_so(opened: Callable[[], AsyncRuntime]) -> None:
-    async def story() -> None:
-        async with opened() as runtime:
-            operations = runtime.as_principal(ALICE)
-            with pytest.raises(AskTimeout, match="nothing happened"):
-                await anext(await operations.subscribe(timeout_s=0.05))
-            campaign = await operations.create_campaign(SPEC)
-            with pytest.raises(AskTimeout, match="not yet at 9"):
-                await campaign.view(at_least=9, timeout_s=0.05)
-
-    asyncio.run(story())

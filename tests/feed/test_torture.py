@@ -16,7 +16,7 @@ from databases import Database
 from durable import Actor, acting, emptied, in_thread, item, migrated
 from reading_on import Follower, Look, Seen, by_sequence, horizon_second, look, without_horizon, writing
 
-from domainflow.store import pool
+from domainflow.store import doctor_sql, pool
 from domainflow.store.port import Committed, Item
 
 __all__ = ["emptied", "migrated"]  # fixtures
@@ -44,6 +44,7 @@ class Story:
 
     written: dict[str, int] = field(default_factory=dict)  # stream -> its last version
     undone: list[int] = field(default_factory=list)
+    named: int = 0  # times that the doctor named the long writer
     quiet: threading.Event = field(default_factory=threading.Event)  # nobody writes any more
     over: threading.Event = field(default_factory=threading.Event)  # and nothing is held back
 
@@ -70,12 +71,14 @@ def write(dsn: str, name: str, events: int, story: Story) -> None:
 
 
 def hold(admin_dsn: str, story: Story) -> None:
-    """Write somewhere else, a third of a second at a time, until all is quiet."""
-    with psycopg.connect(admin_dsn, autocommit=True) as connection:
+    """Write somewhere else, a third of a second at a time, until all is quiet; ask who holds the feed back."""
+    with psycopg.connect(admin_dsn, autocommit=True) as connection, pool.plain(admin_dsn) as asking:
         while not story.quiet.is_set():
             with connection.transaction():
                 connection.execute("select pg_current_xact_id()")
                 connection.execute("select pg_sleep(0.3)")
+                holder = doctor_sql.horizon_holder(asking)
+                story.named += holder is not None and holder.pid == connection.info.backend_pid
 
 
 def follow(dsn: str, look_: Look, seed: int, story: Story) -> list[Seen]:
@@ -171,8 +174,10 @@ def test_nothing_is_lost_and_nothing_inverted_but_by_shortcuts(
         cheated: dict[str, list[Seen]] = {name: each.result(TIME_S) for name, each in cheats.items()}  # type: ignore[misc]
     assert sum(story.written.values()) >= events - WRITERS
     assert sum(story.undone) > 0
+    assert story.named > 0
     assert [(lost(story, each), inverted(each)) for each in seen] == [(0, [])] * 4
     losses = {name: lost(story, each) for name, each in cheated.items()}
+    print(sum(story.written.values()), "events,", sum(story.undone), "undone; lost by shortcuts:", losses)  # noqa: T201 - figures
     assert all(losses.values()), losses
 
 

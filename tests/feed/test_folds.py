@@ -1,0 +1,145 @@
+"""What is kept of views: as fresh as a look without it, whoever writes; bounded; of no other history. Real Postgres."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from child import Child
+from databases import Database
+from speaker import ALICE, MANY, SPEC
+
+from domainflow import CampaignSpec, Operations, Runtime
+from domainflow.folds import Fold, Folds
+from domainflow.reading import Reading
+from domainflow.spec import PatternSource
+from domainflow.store.leases import Standing
+from domainflow.views import View
+from domainflow.vocabulary import PatternType, Phase
+
+SOON_S = 60.0
+MANY_BATCHES = CampaignSpec(
+    name="two hundred batches",
+    source=PatternSource(
+        pattern_type=PatternType.PREFIX, variable_length=4, character_set="abcdef", constant="x", tld="com", count=1000
+    ),
+    batch_size=5,
+    skip=(Phase.DNS_VALIDATION, Phase.HTTP_KEYWORD_VALIDATION, Phase.ANALYSIS),
+)
+
+
+@pytest.fixture
+def runtime(database: Database, home: Path) -> Iterator[Runtime]:
+    with Runtime.open(database.dsn, home=home, settings=MANY, campaigns=False, work=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ops(runtime: Runtime) -> Operations:
+    return runtime.as_principal(ALICE)
+
+
+def unkept(runtime: Runtime, id_: str) -> View:
+    """Its view, folded from what is stored."""
+    return Reading(replace(runtime._parts, folds=Folds(0)), ALICE, id_).view()  # noqa: SLF001 - beside what is kept
+
+
+def beside_another_process(ops: Operations, database: Database, home: Path) -> list[tuple[int, int]]:
+    """What another process was answered, and what a view shows here right behind it."""
+    shown = []
+    with Child("feed.speaker:speaker", dsn=database.dsn, home=str(home)) as other:
+        other.wait_line("ready")
+        for _ in range(5):
+            campaign = ops.create_campaign(SPEC)
+            campaign.view()
+            other.tell(f"start {campaign.id}")
+            shown.append((int(other.wait_line("started")), campaign.view().version))
+        other.finish()
+    return shown
+
+
+def test_what_another_process_has_done_is_shown_at_once(ops: Operations, database: Database, home: Path) -> None:
+    assert beside_another_process(ops, database, home) == [(2, 2)] * 5
+
+
+def test_without_the_look_at_where_it_stands_it_would_not_be(
+    ops: Operations, database: Database, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def known(self: Folds, _: object, stream: str, __: Standing) -> Fold | None:
+        return self._kept.get(stream)
+
+    monkeypatch.setattr(Folds, "_known", known)
+    assert beside_another_process(ops, database, home) == [(2, 1)] * 5
+
+
+def test_whatever_happens_it_is_what_is_folded_from_what_is_stored(runtime: Runtime, ops: Operations) -> None:
+    campaign = ops.create_campaign(SPEC)
+    for act in (campaign.start, campaign.pause, campaign.resume, campaign.cancel, campaign.archive):
+        act()
+        assert campaign.view() == unkept(runtime, campaign.id)
+    assert campaign.view().version == 8
+
+
+def test_rates_are_those_of_the_last_events(database: Database, home: Path) -> None:
+    """Looked at after each event of a campaign that has many more than a rate is measured by."""
+    with Runtime.open(database.dsn, home=home, settings=MANY) as runtime:
+        campaign = runtime.as_principal(ALICE).create_campaign(MANY_BATCHES)
+        campaign.start()
+        for _ in campaign.watch(timeout_s=SOON_S):
+            campaign.view()
+        assert campaign.view().phases == unkept(runtime, campaign.id).phases
+        assert campaign.view().phases[0].done == 1000
+
+
+def test_it_is_bounded_and_what_was_not_asked_for_longest_goes_first(runtime: Runtime, ops: Operations) -> None:
+    folds = runtime._parts.folds  # noqa: SLF001 - where they are kept
+    ids = [ops.create_campaign(SPEC).id for _ in range(4)]
+    for id_ in ids:
+        ops.campaign(id_).view()
+    size_bytes = folds.size_bytes // 4
+    bounded = Folds(3 * size_bytes)
+    parts = replace(runtime._parts, folds=bounded)  # noqa: SLF001 - likewise
+    for id_ in (*ids[:3], ids[0], ids[3]):
+        Reading(parts, ALICE, id_).view()
+    assert list(bounded._kept) == [f"campaign/{id_}" for id_ in (ids[2], ids[0], ids[3])]  # noqa: SLF001 - in order
+    assert bounded.size_bytes == 3 * size_bytes
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_of_a_history_that_was_replaced_nothing_is_shown(ops: Operations, database: Database, later: int) -> None:
+    """As by a backup that was brought back while this process lived: the same versions, and other events."""
+    campaign = ops.create_campaign(SPEC)
+    other = ops.create_campaign(replace_name(SPEC))
+    assert campaign.view().count == SPEC.source.count
+    for _ in range(later):
+        other.start()
+    put_in_place(database, campaign.stream, other.stream)
+    assert campaign.view().count == SPEC.source.count + 1
+    assert campaign.view().version == 1 + later
+
+
+def replace_name(spec: CampaignSpec) -> CampaignSpec:
+    """One with one name more."""
+    source = spec.source
+    assert isinstance(source, PatternSource)
+    return CampaignSpec(
+        name=spec.name,
+        source=PatternSource(
+            pattern_type=source.pattern_type,
+            variable_length=source.variable_length,
+            character_set=source.character_set,
+            constant=source.constant,
+            tld=source.tld,
+            count=source.count + 1,
+        ),
+    )
+
+
+def put_in_place(database: Database, stream: str, other: str) -> None:
+    """Give a stream the events of another one, past every guard."""
+    with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
+        admin.execute("set session_replication_role = replica")
+        for table in ("event", "head", "snapshot"):
+            admin.execute(f"delete from domainflow.{table} where stream = %s", (stream,))  # type: ignore[arg-type]  # noqa: S608
+            admin.execute(f"update domainflow.{table} set stream = %s where stream = %s", (stream, other))  # type: ignore[arg-type]  # noqa: S608

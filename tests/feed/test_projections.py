@@ -1,0 +1,258 @@
+"""Projections: each change applied once, whoever is killed when; built anew beside what is read. Real Postgres."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+from child import Child, eventually
+from databases import Database
+from durable import Postgres, in_thread
+from reading_on import write_as
+from speaker import ALICE, MANY, SPEC
+from tallying import TABLE, clear, count, held, tally
+
+from domainflow import AsyncRuntime, FeedChange, Operations, Principal, Projection, Runtime
+from domainflow.errors import Denied, InvalidInput, StoreRefused, Unavailable, VersionConflict
+from domainflow.projections import Projector
+from domainflow.store import feed
+
+APART = "domainflow.projections:Projector._apply=feed.tallying:apply_apart"
+SOON_S = 30.0
+
+
+@pytest.fixture
+def prepared(database: Database) -> Database:
+    """With the host's table."""
+    with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
+        admin.execute(TABLE)
+    return database
+
+
+@pytest.fixture
+def runtime(prepared: Database, home: Path) -> Iterator[Runtime]:
+    with Runtime.open(prepared.dsn, home=home, settings=MANY, campaigns=False, work=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ops(runtime: Runtime) -> Operations:
+    return runtime.as_principal(ALICE)
+
+
+def read(projector: Projector) -> dict[str, int]:
+    """What whoever reads the projection sees."""
+    with projector.reading() as (connection, generation):
+        rows = connection.execute("select campaign::text, changes from tally where generation = %s", (generation,))
+        return dict(rows.fetchall())
+
+
+# --- what it holds
+
+
+def test_it_holds_what_was_committed_and_is_read_once_it_has_caught_up(ops: Operations) -> None:
+    campaign, other = ops.create_campaign(SPEC), ops.create_campaign(SPEC)
+    campaign.start()
+    projector = ops.projector(tally())
+    with pytest.raises(Unavailable, match="tally is being built"):
+        read(projector)
+    projector.catch_up()
+    assert read(projector) == {campaign.id: 2, other.id: 1}
+    other.start()
+    projector.catch_up()
+    assert read(projector) == {campaign.id: 2, other.id: 2}
+
+
+def test_it_follows_until_it_is_closed(ops: Operations, prepared: Database) -> None:
+    projector = ops.projector(tally())
+    following = in_thread(projector.follow)
+    ops.create_campaign(SPEC).start()
+    eventually(lambda: held(prepared.admin_dsn) == [(1, True, 2)], "it is as far")
+    projector.close()
+    assert following.result(SOON_S) is None
+
+
+def test_any_number_that_run_at_once_apply_each_change_once(
+    ops: Operations, prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST", 5)
+    campaign = ops.create_campaign(SPEC)
+    for version in range(2, 101):
+        write_as(prepared.admin_dsn, campaign.stream, version)
+    together = [in_thread(ops.projector(tally()).catch_up) for _ in range(4)]
+    assert [each.result(SOON_S) for each in together] == [None] * 4
+    assert held(prepared.admin_dsn) == [(1, True, 100)]
+
+
+def test_another_tenants_changes_are_passed_over_and_its_projection_is_its_own(
+    runtime: Runtime, ops: Operations
+) -> None:
+    elsewhere = runtime.as_principal(Principal(id="bob", roles=("operator",), tenant="umbrella"))
+    mine, theirs = ops.create_campaign(SPEC), elsewhere.create_campaign(SPEC)
+    seen: list[str] = []
+
+    def note(_: Postgres, __: int, changes: Sequence[FeedChange]) -> None:
+        seen.extend(change.campaign for change in changes)
+
+    for operations in (ops, elsewhere):
+        operations.projector(Projection(name="who", version=1, apply=note, clear=clear)).catch_up()
+    assert seen == [mine.id, theirs.id]
+
+
+def test_what_its_function_raises_leaves_nothing_behind_and_the_next_step_begins_there(ops: Operations) -> None:
+    campaign = ops.create_campaign(SPEC)
+
+    def failing(connection: Postgres, generation: int, changes: Sequence[FeedChange]) -> None:
+        count(connection, generation, changes)
+        raise LookupError("on purpose")
+
+    def refused(connection: Postgres, *_: object) -> None:
+        connection.execute("select 1 / 0")
+
+    for function, error in ((failing, LookupError), (refused, StoreRefused)):
+        with pytest.raises(error):
+            ops.projector(Projection(name="tally", version=1, apply=function, clear=clear)).catch_up()
+    projector = ops.projector(tally())
+    projector.catch_up()
+    assert read(projector) == {campaign.id: 1}
+
+
+# --- killed
+
+
+def killed_within(prepared: Database, home: Path, ops: Operations, *patch: str) -> dict[str, int]:
+    """Kill who applies it when it has written and not committed; return what it comes to with the next one."""
+    campaign = ops.create_campaign(SPEC)
+    with Child("feed.tallying:host", patch=patch, dsn=prepared.dsn, home=str(home)) as child:
+        assert child.wait_line("applied") == "1"
+        child.tell("go on")
+        eventually(lambda: held_changes(prepared) == 1, "it is committed")
+        campaign.start()
+        assert child.wait_line("applied") == "1"
+        child.signal(signal.SIGKILL)
+    projector = ops.projector(tally())
+    projector.catch_up()
+    return {"applied": read(projector)[campaign.id]}
+
+
+def held_changes(prepared: Database) -> int:
+    with psycopg.connect(prepared.admin_dsn) as admin:
+        row = admin.execute("select coalesce(sum(changes), 0)::int from public.tally").fetchone()
+    return row[0] if row else 0
+
+
+def test_who_is_killed_in_the_middle_has_applied_nothing_twice_and_lost_nothing(
+    prepared: Database, home: Path, ops: Operations
+) -> None:
+    assert killed_within(prepared, home, ops) == {"applied": 2}
+    assert held(prepared.admin_dsn) == [(1, True, 2)]
+
+
+def test_with_its_place_moved_in_a_transaction_of_its_own_it_loses_something(
+    prepared: Database, home: Path, ops: Operations
+) -> None:
+    assert killed_within(prepared, home, ops, APART) == {"applied": 1}
+
+
+# --- built anew
+
+
+def test_another_version_is_built_beside_the_one_that_is_read_and_takes_its_place(
+    ops: Operations, prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaigns = [ops.create_campaign(SPEC) for _ in range(3)]
+    old = ops.projector(tally(1))
+    old.catch_up()
+    monkeypatch.setattr(feed, "MOST", 2)
+    new = ops.projector(tally(2))
+    new.step()
+    assert held(prepared.admin_dsn) == [(1, True, 3), (2, False, 1)]
+    campaigns[0].start()
+    old.catch_up()
+    assert read(new) == {campaigns[0].id: 2, campaigns[1].id: 1, campaigns[2].id: 1}
+    new.catch_up()
+    eventually(lambda: new.step() > 0.0 and held(prepared.admin_dsn) == [(2, True, 4)], "what was live is cleared")
+    with pytest.raises(VersionConflict, match="higher version than 1"):
+        old.step()
+
+
+def test_it_is_built_anew_while_events_come_in_and_readers_see_one_or_the_other_whole(
+    ops: Operations, prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST", 20)
+    campaign = ops.create_campaign(SPEC)
+    for version in range(2, 201):
+        write_as(prepared.admin_dsn, campaign.stream, version)
+    projectors = [ops.projector(tally()) for _ in range(2)]
+    projectors[0].catch_up()
+    over = threading.Event()
+
+    def write() -> int:
+        version = 200
+        while not over.is_set():
+            version += 1
+            write_as(prepared.admin_dsn, campaign.stream, version)
+        return version
+
+    writing = in_thread(write)
+    following = [in_thread(each.follow) for each in projectors]
+    projectors[0].rebuild()
+    seen = []
+    while (found := held(prepared.admin_dsn))[-1][:2] != (2, True) or len(found) > 1:  # type: ignore[misc]
+        seen.append(read(projectors[0])[campaign.id])
+    over.set()
+    last = writing.result(SOON_S)
+    eventually(lambda: read(projectors[0]) == {campaign.id: last}, "it is as far")
+    for projector, each in zip(projectors, following, strict=True):
+        projector.close()
+        each.result(SOON_S)
+    assert seen == sorted(seen), "a reader saw less than before"
+    assert held(prepared.admin_dsn) == [(2, True, last)]
+
+
+def test_who_reads_while_it_is_exchanged_sees_the_old_one_to_its_end(ops: Operations) -> None:
+    ops.create_campaign(SPEC)
+    projector = ops.projector(tally())
+    projector.catch_up()
+    projector.rebuild()
+    projector.rebuild()  # it has begun already
+    with projector.reading() as (connection, generation):
+        in_thread(projector.catch_up).result(SOON_S)
+        rows = connection.execute("select changes from tally where generation = %s", (generation,)).fetchall()
+        assert (generation, rows) == (1, [(1,)])
+    with projector.reading() as (_, generation):
+        assert generation == 2
+
+
+# --- for whom
+
+
+def test_who_may_not_read_campaigns_may_not_project_them(runtime: Runtime) -> None:
+    nobody = runtime.as_principal(Principal(id="mallory", tenant="acme"))
+    with pytest.raises(Denied, match="mallory may not campaigns:read"):
+        nobody.projector(tally())
+
+
+@pytest.mark.parametrize(("name", "version"), [("", 1), ("a/b", 1), ("tally", 0)])
+def test_what_is_no_projection_is_refused(ops: Operations, name: str, version: int) -> None:
+    with pytest.raises(InvalidInput, match="projection"):
+        ops.projector(Projection(name=name, version=version, apply=count, clear=clear))
+
+
+def test_in_an_event_loop_it_does_the_same(prepared: Database, home: Path) -> None:
+    async def story() -> None:
+        async with AsyncRuntime.open(prepared.dsn, home=home, campaigns=False, work=False) as runtime:
+            operations = runtime.as_principal(ALICE)
+            projector = await operations.projector(tally())
+            await projector.catch_up()
+            await projector.rebuild()
+            following = asyncio.ensure_future(projector.follow())
+            campaign = await operations.create_campaign(SPEC)
+            await asyncio.to_thread(eventually, lambda: held(prepared.admin_dsn) == [(2, True, 1)], "it is as far")
+            following.cancel()
+            assert await asyncio.to_thread(read, projector.blocking) == {campaign.id: 1}
+
+    asyncio.run(story())
