@@ -28,9 +28,9 @@ from domainflow.vocabulary import PatternType, Phase
 SPEC: Final = CampaignSpec(
     name="looked at",
     source=PatternSource(
-        pattern_type=PatternType.PREFIX, variable_length=5, character_set="abcdef", constant="x", tld="com", count=4000
+        pattern_type=PatternType.PREFIX, variable_length=5, character_set="abcdef", constant="x", tld="com", count=3000
     ),
-    batch_size=20,
+    batch_size=15,
     skip=(Phase.DNS_VALIDATION, Phase.HTTP_KEYWORD_VALIDATION, Phase.ANALYSIS),
 )
 LOOKS: Final = 100

@@ -30,7 +30,8 @@ SPEC: Final = CampaignSpec(
 )
 CAMPAIGNS: Final = 30  # of each process
 THREADS: Final = 4
-QUIET_S: Final = 1.5  # after which nothing more is expected
+QUIET_S: Final = 1.0  # of the load, after which it has been heard
+LOOK_S: Final = 0.1  # one look at what shows
 SOON_S: Final = 60.0
 # One start waits in the middle of its commit, its place in the feed taken, until it may go on.
 LATE: Final = """
@@ -41,6 +42,9 @@ begin
 end $$;
 create trigger late after insert on domainflow.event for each row
   when (new.stream = 'campaign/{id}' and new.version = 2) execute function public.wait_for_leave();
+"""
+HELD_BACK: Final[LiteralString] = """
+select exists (select from domainflow.event where xid >= pg_snapshot_xmin(pg_current_snapshot()))
 """
 WAITING: Final[LiteralString] = (
     "select count(*) from pg_locks where locktype = 'advisory' and objid = 6 and not granted"
@@ -135,7 +139,7 @@ class Story:
         return Heard(self._answered, self._heard, delays_s)
 
     def _under_load(self, operations: Operations, child: Child) -> list[float]:
-        hearing = threading.Thread(target=self._hear, args=(operations,))
+        hearing = threading.Thread(target=self._hear, args=(operations, QUIET_S))
         hearing.start()
         child.tell("load")
         self._answered |= {(id_, version) for id_, version, _ in load(operations)}
@@ -163,11 +167,12 @@ class Story:
             admin.execute("select pg_advisory_unlock(6)")
             child.wait_line("answered")
             self._answered |= {(late.id, 1), (late.id, 2), (quick.id, 1), (quick.id, 2)}
+            eventually(lambda: admin.execute(HELD_BACK).fetchone() == (False,), "nothing is held back")
         self._hear(operations)
 
-    def _hear(self, operations: Operations) -> None:
+    def _hear(self, operations: Operations, quiet_s: float = LOOK_S) -> None:
         """Hear what comes, from the bookmark on, until it is quiet."""
-        subscription = operations.subscribe(self._bookmark, timeout_s=QUIET_S)
+        subscription = operations.subscribe(self._bookmark, timeout_s=quiet_s)
         try:
             for change in subscription:
                 place = (change.campaign, change.version)
