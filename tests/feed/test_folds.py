@@ -10,9 +10,10 @@ from child import Child
 from databases import Database
 from speaker import ALICE, MANY, SPEC
 
-from domainflow import CampaignSpec, Operations, Runtime
+from domainflow import CampaignSpec, Operations, Runtime, folds
 from domainflow.folds import Fold, Folds
 from domainflow.reading import Reading
+from domainflow.settings import Settings
 from domainflow.spec import PatternSource
 from domainflow.store.leases import Standing
 from domainflow.views import View
@@ -20,9 +21,9 @@ from domainflow.vocabulary import PatternType, Phase
 
 SOON_S = 60.0
 MANY_BATCHES = CampaignSpec(
-    name="two hundred batches",
+    name="a hundred batches",
     source=PatternSource(
-        pattern_type=PatternType.PREFIX, variable_length=4, character_set="abcdef", constant="x", tld="com", count=1000
+        pattern_type=PatternType.PREFIX, variable_length=4, character_set="abcdef", constant="x", tld="com", count=500
     ),
     batch_size=5,
     skip=(Phase.DNS_VALIDATION, Phase.HTTP_KEYWORD_VALIDATION, Phase.ANALYSIS),
@@ -81,23 +82,26 @@ def test_whatever_happens_it_is_what_is_folded_from_what_is_stored(runtime: Runt
     assert campaign.view().version == 8
 
 
-def test_rates_are_those_of_the_last_events(database: Database, home: Path) -> None:
-    """Looked at after each event of a campaign that has many more than a rate is measured by."""
-    with Runtime.open(database.dsn, home=home, settings=MANY) as runtime:
+def test_rates_are_those_of_the_last_events(database: Database, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at after each event of a campaign that has more than a rate is measured by."""
+    monkeypatch.setattr(folds, "RECENT", 4)
+    with Runtime.open(database.dsn, home=home, settings=Settings(window=1)) as runtime:
         campaign = runtime.as_principal(ALICE).create_campaign(MANY_BATCHES)
         campaign.start()
         for _ in campaign.watch(timeout_s=SOON_S):
             campaign.view()
         assert campaign.view().phases == unkept(runtime, campaign.id).phases
-        assert campaign.view().phases[0].done == 1000
+        assert campaign.view().phases[0].done == 500
+        assert campaign.view().phases[0].rate_per_s is not None
+        assert campaign.view().version > 2 * 4
 
 
 def test_it_is_bounded_and_what_was_not_asked_for_longest_goes_first(runtime: Runtime, ops: Operations) -> None:
-    folds = runtime._parts.folds  # noqa: SLF001 - where they are kept
+    kept = runtime._parts.folds  # noqa: SLF001 - where they are kept
     ids = [ops.create_campaign(SPEC).id for _ in range(4)]
     for id_ in ids:
         ops.campaign(id_).view()
-    size_bytes = folds.size_bytes // 4
+    size_bytes = kept.size_bytes // 4
     bounded = Folds(3 * size_bytes)
     parts = replace(runtime._parts, folds=bounded)  # noqa: SLF001 - likewise
     for id_ in (*ids[:3], ids[0], ids[3]):

@@ -11,6 +11,7 @@ import pytest
 from child import Child, eventually
 from databases import Database
 from durable import Postgres, in_thread
+from msgspec.structs import replace
 from reading_on import write_as
 from speaker import ALICE, MANY, SPEC
 from tallying import TABLE, clear, count, held, tally
@@ -18,7 +19,10 @@ from tallying import TABLE, clear, count, held, tally
 from domainflow import AsyncRuntime, FeedChange, Operations, Principal, Projection, Runtime
 from domainflow.errors import Denied, InvalidInput, StoreRefused, Unavailable, VersionConflict
 from domainflow.projections import Projector
-from domainflow.store import feed
+from domainflow.store import feed, projections
+from domainflow.store.feed import BEGINNING, Position
+from domainflow.store.projections import Generation, Key
+from domainflow.store.transaction import Kind
 
 APART = "domainflow.projections:Projector._apply=feed.tallying:apply_apart"
 SOON_S = 30.0
@@ -213,6 +217,29 @@ def test_it_is_built_anew_while_events_come_in_and_readers_see_one_or_the_other_
     assert held(prepared.admin_dsn) == [(2, True, last)]
 
 
+def exchange(projector: Projector) -> None:
+    """Build it anew, and clear away the old one."""
+    projector.catch_up()
+    eventually(lambda: projector.step() > 0.0, "what was live is cleared")
+
+
+def test_one_that_is_behind_does_not_become_the_live_one(runtime: Runtime) -> None:
+    key, store = Key("acme", "tally"), runtime._parts.store  # noqa: SLF001 - where they are kept
+    first, second = (Generation(number, 1, live=False, position=BEGINNING) for number in (1, 2))
+    with store.tenants(Kind.PROJECT, "acme") as connection:
+        for generation in (first, second):
+            projections.begin(connection, key, generation.number, generation.version)
+        assert projections.enliven(connection, key, 1)
+        assert projections.move(connection, key, first, Position(1, 10, 1))
+        assert projections.move(connection, key, second, Position(1, 9, 7))
+        assert not projections.enliven(connection, key, 2)
+        second = replace(second, position=Position(1, 9, 7))
+        assert projections.move(connection, key, second, Position(1, 10, 1))
+        assert projections.enliven(connection, key, 2)
+        assert [each.live for each in projections.generations(connection, key)] == [False, True]
+        assert not projections.enliven(connection, key, 1)
+
+
 def test_who_reads_while_it_is_exchanged_sees_the_old_one_to_its_end(ops: Operations) -> None:
     ops.create_campaign(SPEC)
     projector = ops.projector(tally())
@@ -220,7 +247,7 @@ def test_who_reads_while_it_is_exchanged_sees_the_old_one_to_its_end(ops: Operat
     projector.rebuild()
     projector.rebuild()  # it has begun already
     with projector.reading() as (connection, generation):
-        in_thread(projector.catch_up).result(SOON_S)
+        in_thread(lambda: exchange(projector)).result(SOON_S)
         rows = connection.execute("select changes from tally where generation = %s", (generation,)).fetchall()
         assert (generation, rows) == (1, [(1,)])
     with projector.reading() as (_, generation):
