@@ -1,6 +1,5 @@
 """A host's projection for tests: how many changes each campaign has had, and a process that applies it."""
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -64,20 +63,18 @@ def held(admin_dsn: str) -> list[tuple[int, bool, int]]:
 # --- another process
 
 
-def host(talk: Talk, *, dsn: str, home: str) -> None:
-    """Follow; say "applied" within each transaction, when it has written, and wait to be told to go on."""
+def host(talk: Talk, *, dsn: str, home: str, stops: bool) -> None:
+    """Follow; say "applied" within each transaction, when it has written, and wait there to be told if it `stops`."""
 
     def telling(connection: Rows, generation: int, changes: Sequence[FeedChange]) -> None:
         count(connection, generation, changes)
         talk.say("applied", len(changes))
-        talk.hear()
+        if stops:
+            talk.hear()
 
     projection = Projection(name="tally", version=1, apply=telling, clear=clear)
     with Runtime.open(dsn, home=Path(home), campaigns=False, work=False) as runtime:
-        projector = runtime.as_principal(ALICE).projector(projection)
-        following = threading.Thread(target=projector.follow)
-        following.start()
-        following.join()
+        runtime.as_principal(ALICE).projector(projection).follow()
 
 
 # --- the guard taken out

@@ -1,14 +1,13 @@
 """Projections: each change applied once, whoever is killed when; built anew beside what is read. Real Postgres."""
 
 import asyncio
-import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
-from child import Child, eventually
+from child import eventually
 from databases import Database
 from durable import Postgres, in_thread
 from msgspec.structs import replace
@@ -24,7 +23,6 @@ from domainflow.store.feed import BEGINNING, Position
 from domainflow.store.projections import Generation, Key
 from domainflow.store.transaction import Kind
 
-APART = "domainflow.projections:Projector._apply=feed.tallying:apply_apart"
 SOON_S = 30.0
 
 
@@ -122,43 +120,6 @@ def test_what_its_function_raises_leaves_nothing_behind_and_the_next_step_begins
     projector = ops.projector(tally())
     projector.catch_up()
     assert read(projector) == {campaign.id: 1}
-
-
-# --- killed
-
-
-def killed_within(prepared: Database, home: Path, ops: Operations, *patch: str) -> dict[str, int]:
-    """Kill who applies it when it has written and not committed; return what it comes to with the next one."""
-    campaign = ops.create_campaign(SPEC)
-    with Child("feed.tallying:host", patch=patch, dsn=prepared.dsn, home=str(home)) as child:
-        assert child.wait_line("applied") == "1"
-        child.tell("go on")
-        eventually(lambda: held_changes(prepared) == 1, "it is committed")
-        campaign.start()
-        assert child.wait_line("applied") == "1"
-        child.signal(signal.SIGKILL)
-    projector = ops.projector(tally())
-    projector.catch_up()
-    return {"applied": read(projector)[campaign.id]}
-
-
-def held_changes(prepared: Database) -> int:
-    with psycopg.connect(prepared.admin_dsn) as admin:
-        row = admin.execute("select coalesce(sum(changes), 0)::int from public.tally").fetchone()
-    return row[0] if row else 0
-
-
-def test_who_is_killed_in_the_middle_has_applied_nothing_twice_and_lost_nothing(
-    prepared: Database, home: Path, ops: Operations
-) -> None:
-    assert killed_within(prepared, home, ops) == {"applied": 2}
-    assert held(prepared.admin_dsn) == [(1, True, 2)]
-
-
-def test_with_its_place_moved_in_a_transaction_of_its_own_it_loses_something(
-    prepared: Database, home: Path, ops: Operations
-) -> None:
-    assert killed_within(prepared, home, ops, APART) == {"applied": 1}
 
 
 # --- built anew
