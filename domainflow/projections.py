@@ -37,7 +37,8 @@ class Projection:
     name: str  # the tenant's
     version: int  # 1 or higher; a higher one is built anew
     apply: Callable[[Rows, int, Sequence[FeedChange]], None]  # write what comes of up to 500 changes, in order
-    clear: Callable[[Rows, int], bool]  # delete a slice of a generation that nobody reads; whether more may be left
+    # Delete a slice of a generation that nobody reads, of this version or a lower one; whether more may be left.
+    clear: Callable[[Rows, int], bool]
 
 
 class Projector:
@@ -67,6 +68,8 @@ class Projector:
         live = next((each for each in found if each.live), None)
         first = live.number if live else 0
         mine = [each for each in found if each.version == self._projection.version and each.number >= first]
+        if all(each.version < self._projection.version for each in found):
+            return 0.0  # another version took the number that this one would have had
         if not mine:
             raise VersionConflict(f"projection {self._key.name} is at a higher version than {self._projection.version}")
         self._followings = {each.number: self._following(each) for each in mine}

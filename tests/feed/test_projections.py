@@ -178,6 +178,22 @@ def test_it_is_built_anew_while_events_come_in_and_readers_see_one_or_the_other_
     assert held(prepared.admin_dsn) == [(2, True, last)]
 
 
+def test_when_another_version_is_begun_first_it_takes_the_next_number(
+    ops: Operations, prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = projections.begin
+
+    def outrun(connection: Postgres, key: Key, number: int, version: int) -> None:
+        monkeypatch.undo()
+        begin(connection, key, number, 1)
+        begin(connection, key, number, version)
+
+    ops.create_campaign(SPEC)
+    monkeypatch.setattr(projections, "begin", outrun)
+    ops.projector(tally(2)).catch_up()
+    assert held(prepared.admin_dsn)[-1] == (2, True, 1)
+
+
 def exchange(projector: Projector) -> None:
     """Build it anew, and clear away the old one."""
     projector.catch_up()
