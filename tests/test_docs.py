@@ -18,7 +18,9 @@ from msgspec import NODEFAULT, Struct, inspect
 import domainflow
 from domainflow import Runtime, load_spec
 from domainflow.actors.campaign import actor as campaign
+from domainflow.actors.monitor import alerts
 from domainflow.actors.pattern import actor as pattern
+from domainflow.actors.rules import Strategy
 from domainflow.settings import Settings
 from domainflow.spec import (
     INT64_MAX,
@@ -267,9 +269,9 @@ def test_a_number_reads_as_it_is_written() -> None:
 def test_the_strategies_of_conflicts_are_those_of_the_code() -> None:
     rows = table(section("semantics.md", "2. One writer a stream"))
     told = [(command.strip("`"), strategy) for _, command, strategy, _ in rows]
-    shared = [rules for rules in (campaign.RULES, pattern.RULES) if not rules.owned]
-    commands = [(words.cls, rules) for rules in shared for words in structs(rules.commands)]
-    assert told == [(str(of.__struct_config__.tag), rules.strategy(of)) for of, rules in commands]
+    shared = [rules for rules in (campaign.RULES, pattern.RULES, alerts.RULES) if not rules.owned]
+    commands = [(words.cls, rules.strategies) for rules in shared for words in structs(rules.commands)]
+    assert told == [(of.__struct_config__.tag, strategies.get(of, Strategy.REBASE)) for of, strategies in commands]
 
 
 def structs(union: object) -> list[inspect.StructType]:

@@ -28,7 +28,7 @@ def resolution(  # noqa: PLR0913 - both sides of a conflict
     rules: Rules[StateT, CommandT, EventT], asked: Asked, draft: Draft, loaded: Loaded, *, decided_at: int, tries: int
 ) -> Strategy:
     """Return what to do with a draft on the stream as others left it, when it has come too late so many times."""
-    strategy = rules.strategy(cast("CommandT", asked.envelope.message))
+    strategy = rules.strategies.get(type(asked.envelope.message), Strategy.REBASE)
     if tries > MOST_TRIES:
         return Strategy.REJECT
     if strategy is Strategy.MERGE and not _merges(rules, asked, draft, loaded, decided_at):

@@ -4,8 +4,8 @@ Values only; the shell runs them.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -65,7 +65,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
     owner: Callable[[StateT], str | None] = lambda _: None
     births: Callable[[CommandT, tuple[EventT, ...], "Occasion"], tuple[Birth, ...]] = lambda *_: ()
     passive: Callable[[StateT], bool] = lambda _: False  # whether an idle actor may end; the next command starts it
-    strategy: Callable[[CommandT], Strategy] = lambda _: Strategy.REBASE
+    strategies: Mapping[type[object], Strategy] = field(default_factory=dict)  # of commands; others are rebased
     commute: Callable[[EventT, EventT], bool] = lambda *_: False  # whether a state is the same after both in any order
     asked: Callable[[CommandT], Struct] = lambda command: command  # without what its runtime has added
     campaign: Callable[[str], str | None] = lambda _: None  # stream -> uuid of the campaign whose work it commands

@@ -8,6 +8,7 @@ Run as a script, it adds what is missing, and touches nothing that stands there:
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -35,6 +36,16 @@ from domainflow.actors.campaign.events import (
     PhasesReopened,
 )
 from domainflow.actors.codec import version_of
+from domainflow.actors.monitor import alerts
+from domainflow.actors.monitor.core import Alerts
+from domainflow.actors.monitor.messages import (
+    SEVERITIES,
+    AlertKind,
+    AlertRaised,
+    AlertResolved,
+    AlertSeen,
+    StreamsVerified,
+)
 from domainflow.actors.pattern import actor as pattern
 from domainflow.actors.pattern.core import Pattern
 from domainflow.actors.pattern.messages import OffsetsReserved, SourceOpened
@@ -71,10 +82,30 @@ CAMPAIGN_EVENTS: Final[tuple[Struct, ...]] = (
     PhaseFailed(phase=HTTP, reason="no route"),
 )
 PATTERN_EVENTS: Final[tuple[Struct, ...]] = (OPENED, OffsetsReserved(campaign="c", start=0, stop=2**62))
-RULES: Final[dict[str, Rules[Any, Any, Any]]] = {"campaign": campaign.RULES, "pattern": pattern.RULES}
+RAISED: Final = AlertRaised(
+    number=1,
+    kind=AlertKind.CAMPAIGN_STILL,
+    subject="campaign/c",
+    severity=SEVERITIES[AlertKind.CAMPAIGN_STILL],
+    runbook="campaign_still",
+    evidence=(("still_s", "600"),),
+    at_us=1,
+)
+MONITOR_EVENTS: Final[tuple[Struct, ...]] = (
+    RAISED,
+    AlertSeen(1, 2),
+    AlertResolved(1, "alice", "erledigt", 3),
+    StreamsVerified("campaign/c"),
+)
+RULES: Final[dict[str, Rules[Any, Any, Any]]] = {
+    "campaign": campaign.RULES,
+    "pattern": pattern.RULES,
+    "monitor": alerts.RULES,
+}
 LIVED: Final[tuple[tuple[Rules[Any, Any, Any], Struct], ...]] = (
     (campaign.RULES, LIVES["completed"]),
     (pattern.RULES, Pattern(opened=OPENED, free_from=20)),
+    (alerts.RULES, reduce(alerts.RULES.evolve, MONITOR_EVENTS, Alerts())),
 )
 
 
@@ -118,7 +149,9 @@ def read(file: Path) -> list[Golden]:
 
 def events() -> Iterator[Golden]:
     """Today's line of each type of event."""
-    for event in {tag_of(event): event for event in reversed((*CAMPAIGN_EVENTS, *PATTERN_EVENTS))}.values():
+    for event in {
+        tag_of(event): event for event in reversed((*CAMPAIGN_EVENTS, *PATTERN_EVENTS, *MONITOR_EVENTS))
+    }.values():
         yield Golden(tag_of(event), version_of(event), shape(type(event)), _settled(event))
 
 

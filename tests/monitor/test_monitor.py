@@ -18,7 +18,7 @@ from domainflow.settings import Settings
 from domainflow.store import leaders, monitor_sql
 from domainflow.verify import verify
 
-from mutants import forget_since, raise_anew  # isort: skip  # beside this file
+from monitor_mutants import forget_since, raise_anew  # isort: skip  # beside this file
 from watching import (  # isort: skip  # likewise
     QUICK,
     STALLS,

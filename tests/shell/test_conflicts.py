@@ -13,9 +13,10 @@ from shell_stage import a_campaign, actor, ask, audits, house, other, types
 from stage import Stage, context
 
 from domainflow.actors.campaign.messages import PauseCampaign, StartCampaign
+from domainflow.actors.codec import Codec
 from domainflow.actors.ref import Ref
 from domainflow.actors.rules import Ack, Rules, Strategy
-from domainflow.actors.shell import SNAPSHOT_EVERY
+from domainflow.actors.snapshots import MOST_EVENTS
 from domainflow.errors import VersionConflict
 from domainflow.store import streams
 
@@ -29,7 +30,14 @@ PATIENCE_S: Final = 60.0
 
 class Add(Struct, frozen=True, tag="tally.add"):
     amount: int
-    strategy: str
+
+
+class Merge(Add, frozen=True, tag="tally.merge"):
+    pass
+
+
+class Reject(Add, frozen=True, tag="tally.reject"):
+    pass
 
 
 class Added(Struct, frozen=True, tag="tally.added"):
@@ -42,7 +50,7 @@ class Doubled(Struct, frozen=True, tag="tally.doubled"):
 
 
 class Double(Struct, frozen=True, tag="tally.double"):
-    strategy: str = "rebase"
+    pass
 
 
 class Tally(Struct, frozen=True):
@@ -61,19 +69,19 @@ def commute(one: Added | Doubled, another: Added | Doubled) -> bool:
     return isinstance(one, Added) and isinstance(another, Added)
 
 
-RULES: Final = Rules[Tally, Add | Double, Added | Doubled](
+RULES: Final = Rules[Tally, Add | Merge | Reject | Double, Added | Doubled](
     name="tally",
     owned=False,
     fold_version=1,
     initial=Tally(),
-    events=Added | Doubled,  # type: ignore[arg-type]  # a union is no class to mypy
-    commands=Add | Double,  # type: ignore[arg-type]  # likewise
+    events=Codec(Added | Doubled),  # type: ignore[arg-type]  # a union is no class to mypy
+    commands=Add | Merge | Reject | Double,  # type: ignore[arg-type]  # likewise
     decide=decide,
     evolve=evolve,
     react=lambda *_: (),
     resume=lambda _: (),
     permission=lambda _: "campaigns:update",
-    strategy=lambda command: Strategy(command.strategy),
+    strategies={Merge: Strategy.MERGE, Reject: Strategy.REJECT},
     commute=commute,
 )
 
@@ -97,7 +105,7 @@ class Sides:
 def sides(house: Stage, other: Stage) -> Sides:
     stream = f"pattern/acme/{new_uuid()}"
     first = house.put_on(RULES, stream)
-    ask(first, Add(1, "rebase"))
+    ask(first, Add(1))
     return Sides(stream, first, other.put_on(RULES, stream))
 
 
@@ -108,10 +116,10 @@ def told(actor: Actor, stream: str) -> list[object]:
 
 
 def test_what_commutes_is_put_behind_the_others_as_it_was_decided(sides: Sides, actor: Actor) -> None:
-    ask(sides.first, Add(10, "merge"))
-    assert ask(sides.second, Add(100, "merge")) == Ack(3)
+    ask(sides.first, Merge(10))
+    assert ask(sides.second, Merge(100)) == Ack(3)
     assert told(actor, sides.stream) == [Added(10, 2), Added(100, 2)]
-    assert ask(sides.first, Add(1000, "merge")) == Ack(4)
+    assert ask(sides.first, Merge(1000)) == Ack(4)
     assert told(actor, sides.stream)[-1] == Added(1000, 12)
     assert ask(sides.second, Double()) == Ack(5)
     assert told(actor, sides.stream)[-1] == Doubled(1112)
@@ -119,39 +127,39 @@ def test_what_commutes_is_put_behind_the_others_as_it_was_decided(sides: Sides, 
 
 def test_what_does_not_commute_is_decided_again(sides: Sides, actor: Actor) -> None:
     ask(sides.first, Double())
-    assert ask(sides.second, Add(100, "merge")) == Ack(3)
+    assert ask(sides.second, Merge(100)) == Ack(3)
     assert told(actor, sides.stream) == [Doubled(2), Added(100, 4)]
 
 
 def test_behind_a_snapshot_that_hides_what_the_others_did_it_is_decided_again(sides: Sides, actor: Actor) -> None:
-    for _ in range(2 * SNAPSHOT_EVERY):
-        ask(sides.first, Add(1, "merge"))
-    assert ask(sides.second, Add(100, "merge")) == Ack(2 * SNAPSHOT_EVERY + 2)
-    assert told(actor, sides.stream)[-1] == Added(100, 2 * SNAPSHOT_EVERY + 2)
+    for _ in range(MOST_EVENTS):
+        ask(sides.first, Merge(1))
+    assert ask(sides.second, Merge(100)) == Ack(MOST_EVENTS + 2)
+    assert told(actor, sides.stream)[-1] == Added(100, MOST_EVENTS + 2)
 
 
 def test_a_rejected_one_is_told_leaves_its_record_and_is_up_to_date_then(sides: Sides, actor: Actor) -> None:
-    ask(sides.first, Add(10, "rebase"))
+    ask(sides.first, Add(10))
     with pytest.raises(VersionConflict, match="others wrote first; nothing was written"):
-        ask(sides.second, Add(100, "reject"))
-    assert [(type_, audit.command) for type_, audit in audits(actor)] == [("audit.refused", "tally.add")]
-    assert ask(sides.second, Add(100, "reject")) == Ack(3)
+        ask(sides.second, Reject(100))
+    assert [(type_, audit.command) for type_, audit in audits(actor)] == [("audit.refused", "tally.reject")]
+    assert ask(sides.second, Reject(100)) == Ack(3)
     assert told(actor, sides.stream) == [Added(10, 2), Added(100, 12)]
 
 
 def test_a_rebased_one_is_decided_on_the_newer_state(sides: Sides, actor: Actor) -> None:
-    ask(sides.first, Add(10, "rebase"))
-    assert ask(sides.second, Add(100, "rebase")) == Ack(3)
+    ask(sides.first, Add(10))
+    assert ask(sides.second, Add(100)) == Ack(3)
     assert told(actor, sides.stream) == [Added(10, 2), Added(100, 12)]
 
 
-@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("add", [Add, Merge, Reject])
 def test_one_that_was_meant_for_a_version_is_never_put_behind_others(
-    sides: Sides, actor: Actor, strategy: Strategy
+    sides: Sides, actor: Actor, add: type[Add]
 ) -> None:
-    ask(sides.first, Add(10, "rebase"))
+    ask(sides.first, Add(10))
     with pytest.raises(VersionConflict):
-        ask(sides.second, Add(100, strategy), context(expected_version=1))
+        ask(sides.second, add(100), context(expected_version=1))
     assert told(actor, sides.stream) == [Added(10, 2)]
 
 
@@ -166,7 +174,7 @@ def insist(side: Ref[Any], times: int) -> None:
     """Add one, so many times; again where others were quicker each time."""
     while times:
         with suppress(VersionConflict):
-            ask(side, Add(1, "merge"))
+            ask(side, Merge(1))
             times -= 1
 
 

@@ -4,9 +4,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from domainflow.actors.codec import Codec
 from domainflow.actors.monitor.core import FOLD_VERSION, Alerts, decide, evolve
-from domainflow.actors.monitor.messages import MonitorCommand, MonitorEvent, RecordVerified, ResolveAlert
-from domainflow.actors.rules import Rules
+from domainflow.actors.monitor.messages import (
+    MonitorCommand,
+    MonitorEvent,
+    RecordVerified,
+    ResolveAlert,
+    StreamsVerified,
+)
+from domainflow.actors.rules import Rules, Strategy
 
 PREFIX: Final = "monitor/"
 SYSTEM: Final = "system"  # the tenant of what is nobody's
@@ -27,12 +34,17 @@ def asked(command: MonitorCommand) -> MonitorCommand:
     return command if isinstance(command, RecordVerified) else replace(command, now_us=0)
 
 
+def commute(one: MonitorEvent, another: MonitorEvent) -> bool:
+    """Whether it is the same in any order: how far streams were verified and what became of alerts are two things."""
+    return isinstance(one, StreamsVerified) is not isinstance(another, StreamsVerified)
+
+
 RULES: Final = Rules[Alerts, MonitorCommand, MonitorEvent](
     name="monitor",
     owned=False,
     fold_version=FOLD_VERSION,
     initial=Alerts(),
-    events=MonitorEvent,  # type: ignore[arg-type]  # a union is no class to mypy
+    events=Codec(MonitorEvent),  # type: ignore[arg-type]  # a union is no class to mypy
     commands=MonitorCommand,  # type: ignore[arg-type]  # likewise
     decide=decide,
     evolve=evolve,
@@ -41,4 +53,6 @@ RULES: Final = Rules[Alerts, MonitorCommand, MonitorEvent](
     permission=permission,
     passive=lambda _: True,
     asked=asked,
+    strategies={RecordVerified: Strategy.MERGE},
+    commute=commute,
 )
