@@ -13,8 +13,8 @@ from databases import Database
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from domainflow.store import commit, leases, migrate, pool
-from domainflow.store.chain import GENESIS, link
+from domainflow.store import chained, commit, leases, migrate, pool
+from domainflow.store.chain import GENESIS
 from domainflow.store.embedded import EmbeddedServer
 from domainflow.store.port import CampaignRow, Item, NewEvent
 
@@ -61,7 +61,7 @@ def new_uuid() -> str:
 
 
 def event(stream: str, version: int, previous: bytes, *, tenant: str = "acme", body: bytes = b"x") -> NewEvent:
-    digest = link(
+    return chained.event(
         stream=stream,
         version=version,
         previous=previous,
@@ -71,15 +71,6 @@ def event(stream: str, version: int, previous: bytes, *, tenant: str = "acme", b
         type_version=1,
         context=b"who",
         body=body,
-    )
-    return NewEvent(
-        version=version,
-        type="test.moved",
-        type_version=1,
-        recorded_at_us=NOW_US,
-        context=b"who",
-        body=body,
-        hash=digest,
     )
 
 
@@ -94,12 +85,10 @@ def item(
 ) -> Item:
     """An item of so many events that follows another one of its stream, or begins it."""
     version, previous = (after.version, after.hash) if after else (0, GENESIS)
-    chained: list[NewEvent] = []
+    chain: list[NewEvent] = []
     for step in range(1, events + 1):
-        chained.append(
-            event(stream, version + step, chained[-1].hash if chained else previous, tenant=tenant, body=body)
-        )
-    return Item(stream=stream, tenant=tenant, expected=version, previous=previous, events=tuple(chained), **rest)
+        chain.append(event(stream, version + step, chain[-1].hash if chain else previous, tenant=tenant, body=body))
+    return Item(stream=stream, tenant=tenant, expected=version, previous=previous, events=tuple(chain), **rest)
 
 
 def birth(id_: str, *, principal: str = "alice", most_active: int = 10, most_created_a_day: int = 50) -> Item:

@@ -13,7 +13,8 @@ from domainflow.actors.effects import Account, Effect, Mark, Open, Shift, Tell
 from domainflow.actors.rules import AuditContext, Birth, Rules, encode, tag_of
 from domainflow.actors.snapshots import NEW, Behind
 from domainflow.errors import Corrupt
-from domainflow.store.chain import GENESIS, link
+from domainflow.store import chained
+from domainflow.store.chain import GENESIS
 from domainflow.store.port import (
     BoxAnswer,
     CampaignMark,
@@ -182,30 +183,21 @@ def _chain(  # noqa: PLR0913, PLR0917 - what the chain covers
     events: tuple[Struct, ...], stream: str, tenant: str, start: tuple[int, bytes], context: bytes, now_us: int
 ) -> tuple[NewEvent, ...]:
     version, previous = start
-    chained = []
+    chain: list[NewEvent] = []
     for event in events:
         version += 1
-        body, type_, type_version = encode(event), tag_of(event), version_of(event)
-        previous = link(
-            stream=stream,
-            version=version,
-            previous=previous,
-            tenant=tenant,
-            recorded_at_us=now_us,
-            type_=type_,
-            type_version=type_version,
-            context=context,
-            body=body,
-        )
-        chained.append(
-            NewEvent(
+        chain.append(
+            chained.event(
+                stream=stream,
                 version=version,
-                type=type_,
-                type_version=type_version,
+                previous=previous,
+                tenant=tenant,
                 recorded_at_us=now_us,
+                type_=tag_of(event),
+                type_version=version_of(event),
                 context=context,
-                body=body,
-                hash=previous,
+                body=encode(event),
             )
         )
-    return tuple(chained)
+        previous = chain[-1].hash
+    return tuple(chain)

@@ -4,6 +4,7 @@ Fixed-width fields and hashes only, so that the preimage is unambiguous and plai
 (`verify_sql`). Upcasting never rewrites bytes, so a chain verifies for ever.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -27,16 +28,21 @@ def link(  # noqa: PLR0913 - everything that the hash covers
 ) -> bytes:
     """Return the 32-byte hash of an event that follows `previous`."""
     digest = sha256(TAG)
-    digest.update(sha256(stream.encode()).digest())
+    digest.update(_digest(stream))
     digest.update(version.to_bytes(8, "big"))
     digest.update(previous)
-    digest.update(sha256(tenant.encode()).digest())
+    digest.update(_digest(tenant))
     digest.update(recorded_at_us.to_bytes(8, "big"))
-    digest.update(sha256(type_.encode()).digest())
+    digest.update(_digest(type_))
     digest.update(type_version.to_bytes(4, "big"))
     digest.update(sha256(context).digest())
     digest.update(sha256(body).digest())
     return digest.digest()
+
+
+@lru_cache(maxsize=4096)  # names come again and again
+def _digest(name: str) -> bytes:
+    return sha256(name.encode()).digest()
 
 
 def follows(recorded: Recorded, version: int, previous: bytes) -> bool:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from domainflow.actors.answers import counted
 from domainflow.actors.coordinator.messages import Commit, Load, Note
-from domainflow.store.chain import GENESIS, link
+from domainflow.store import chained
+from domainflow.store.chain import GENESIS
 from domainflow.store.commit import needs_group
-from domainflow.store.port import AuditNote, Item, NewEvent, Outcome
+from domainflow.store.port import AuditNote, Item, Outcome
 
 MOST_ITEMS: Final = 250  # a larger batch adds latency and no throughput
 MOST_BYTES: Final = 1 << 20
@@ -116,37 +117,7 @@ class Hand:
 
     def _audit_item(self, note: AuditNote, stream: str, now_us: int) -> Item:
         head = self.audits.setdefault(note.tenant, AuditHead())
-        version = head.version + 1
-        digest = link(
-            stream=stream,
-            version=version,
-            previous=head.hash,
-            tenant=note.tenant,
-            recorded_at_us=now_us,
-            type_=note.type,
-            type_version=1,
-            context=note.context,
-            body=note.body,
-        )
-        event = NewEvent(
-            version=version,
-            type=note.type,
-            type_version=1,
-            recorded_at_us=now_us,
-            context=note.context,
-            body=note.body,
-            hash=digest,
-        )
-        return Item(
-            stream=stream,
-            tenant=note.tenant,
-            expected=head.version,
-            previous=head.hash,
-            events=(event,),
-            about=note.about,
-            key=note.key,
-            box=note.box,
-        )
+        return chained.record(note, stream=stream, after=head.version, previous=head.hash, now_us=now_us)
 
 
 def _size_bytes(item: Item) -> int:

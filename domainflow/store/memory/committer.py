@@ -6,12 +6,13 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from domainflow.errors import StoreRefused
-from domainflow.store.chain import GENESIS, link
+from domainflow.store import chained
+from domainflow.store.chain import GENESIS
 from domainflow.store.commit import BarredError, needs_group
 from domainflow.store.memory import leases, streams
 from domainflow.store.memory.commit import Lane, commit_batch, commit_group
 from domainflow.store.memory.tables import MemoryStore
-from domainflow.store.port import Answer, AuditNote, Failed, HeldElsewhere, Item, NewEvent, Outcome
+from domainflow.store.port import Answer, AuditNote, Failed, HeldElsewhere, Item, Outcome
 
 Later: TypeAlias = Callable[[Callable[[], None]], object]
 
@@ -81,34 +82,4 @@ class MemoryCommitter:
         stream = f"audit/{note.tenant}/{self._lane.runtime}/{self._lane.number}/{self._lane.generation}"
         head = streams.head(self._store, stream)
         version, previous = (head.version, head.hash) if head else (0, GENESIS)
-        now_us = self.now_us()
-        digest = link(
-            stream=stream,
-            version=version + 1,
-            previous=previous,
-            tenant=note.tenant,
-            recorded_at_us=now_us,
-            type_=note.type,
-            type_version=1,
-            context=note.context,
-            body=note.body,
-        )
-        event = NewEvent(
-            version=version + 1,
-            type=note.type,
-            type_version=1,
-            recorded_at_us=now_us,
-            context=note.context,
-            body=note.body,
-            hash=digest,
-        )
-        return Item(
-            stream=stream,
-            tenant=note.tenant,
-            expected=version,
-            previous=previous,
-            events=(event,),
-            about=note.about,
-            key=note.key,
-            box=note.box,
-        )
+        return chained.record(note, stream=stream, after=version, previous=previous, now_us=self.now_us())
