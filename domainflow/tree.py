@@ -91,7 +91,7 @@ class Parts:
     @property
     def refold(self) -> Refold:
         """What compares snapshots with their events, and replaces those that differ."""
-        rules = {each.name: each for each in (campaign.RULES, pattern.RULES)}
+        rules = {each.name: each for each in (campaign.RULES, pattern.RULES, alerts.RULES)}
         return Refold(self.store, rules, chance=self.system.environment.chance, note=self.note)
 
     def _find_lane(self, number: int) -> Ref[LaneMessage] | None:

@@ -68,7 +68,7 @@ class Refold:
 
         Args:
             store: whose snapshots.
-            rules: by the first word of a stream.
+            rules: by the first word of a stream; snapshots of other kinds are left to the verifier.
             chance: draws from [0, 1).
             note: records that a snapshot is replaced; raises Unavailable, and then it is not.
             report: is told of each fault that is found.
@@ -81,7 +81,7 @@ class Refold:
 
     def sampled(self, loaded: Loaded) -> Loaded:
         """Return what an actor starts from; one in ONE_IN was compared, and each whose snapshot cannot be read."""
-        if not 0 < loaded.snapshot_version <= MOST_EVENTS:
+        if not 0 < loaded.snapshot_version <= MOST_EVENTS or _kind(loaded) not in self._rules:
             return loaded
         return self.checked(loaded) if self._chance() * ONE_IN < 1 or not self._is_readable(loaded) else loaded
 
@@ -109,17 +109,14 @@ class Refold:
 
     def _is_readable(self, loaded: Loaded) -> bool:
         try:
-            self._rules_of(loaded).fold(replace(loaded, events=()))
+            self._rules[_kind(loaded)].fold(replace(loaded, events=()))
         except Corrupt:
             return False
         return True
 
-    def _rules_of(self, loaded: Loaded) -> Rules[Any, Any, Any]:
-        return self._rules[loaded.stream.partition("/")[0]]
-
     def _fold(self, loaded: Loaded) -> tuple[Struct, bool]:
         """Return the state at the snapshot's version, and whether the chain holds up to the head."""
-        rules = self._rules_of(loaded)
+        rules = self._rules[_kind(loaded)]
         state, before, holds = rules.initial, (0, GENESIS), True
         for recorded in self._prefix(loaded):
             state = rules.evolve(state, rules.decode_event(recorded))
@@ -146,3 +143,7 @@ class Refold:
             _log.warning("snapshot_not_replaced", stream=loaded.stream, error=str(error)[:200])
         else:
             _log.warning("snapshot_replaced", stream=loaded.stream, version=loaded.snapshot_version, replaced=replaced)
+
+
+def _kind(loaded: Loaded) -> str:
+    return loaded.stream.partition("/")[0]

@@ -110,6 +110,12 @@ def test_a_long_one_is_left_to_the_verifier(copy: Copy, monkeypatch: pytest.Monk
     assert len(scene.reported) == 1
 
 
+def test_a_stream_of_another_kind_is_started_from_as_it_came(copy: Copy) -> None:
+    scene = Scene(copy)
+    loaded = msgspec.structs.replace(scene.load(), stream="other/1")
+    assert scene.refold.sampled(loaded) is loaded
+
+
 def test_one_that_cannot_be_read_is_compared_whatever_chance_says(copy: Copy, right: bytes) -> None:
     scene = Scene(copy, chance=0.9)
     copy.hand.do("update domainflow.snapshot set state = %s where stream = %s", UNREADABLE, scene.stream)
