@@ -27,7 +27,7 @@ from domainflow.store.embedded import EmbeddedServer, default_home
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
 from domainflow.tree import Parts
-from domainflow.verify import check_next, check_streams
+from domainflow.verify import check_next, check_stream
 
 DSN = "DOMAINFLOW_DSN"
 ADMIN_DSN = "DOMAINFLOW_ADMIN_DSN"
@@ -117,7 +117,7 @@ class Runtime:
             settings=settings,
             store=store,
             presence=Presence(store.connect_listener, runtime, lease_s=settings.lease_s),
-            verifying=Verifying(partial(check_next, store), partial(check_streams, store)),
+            verifying=Verifying(partial(check_next, store), partial(check_stream, store)),
             campaigns=roles[0],
             work=roles[1],
             early=early,

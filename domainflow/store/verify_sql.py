@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 from domainflow.errors import Corrupt, StoreUnavailable
 from domainflow.store import pool
 from domainflow.store.faults import Fault, Kind
+from domainflow.store.sqlstates import meaning
 from domainflow.store.transaction import Kind as TransactionKind
 from domainflow.store.transaction import transaction
 
@@ -158,7 +159,7 @@ class Span(Struct, frozen=True):
 def instant(dsn: str) -> Iterator[Connection[TupleRow]]:
     """Open a connection that sees every tenant as of one instant and can write nothing.
 
-    Raises StoreUnavailable; Corrupt when Postgres itself cannot read what it stored.
+    Raises StoreUnavailable; Corrupt when Postgres itself cannot read what it stored; StoreRefused when it refuses to.
     """
     connection = pool.connect(dsn, "upkeep")
     connection.read_only = True
@@ -169,6 +170,8 @@ def instant(dsn: str) -> Iterator[Connection[TupleRow]]:
         raise StoreUnavailable(f"Postgres cannot be used just now: {str(error).strip()}") from error
     except psycopg.InternalError as error:
         raise Corrupt(f"Postgres cannot read what it stored: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        raise meaning(error, lost=False, outcome="nothing is known of what was read") from error
 
 
 def span_after(connection: Connection[TupleRow], after: str, *, events: int | None = None) -> Span | None:

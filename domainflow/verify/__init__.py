@@ -11,10 +11,10 @@ from typing import Final, TypeAlias
 from domainflow.store import verify_rows, verify_sql
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.postgres import Postgres
-from domainflow.verify.slices import check_next, check_span, check_streams
+from domainflow.verify.slices import check_next, check_span, check_stream, check_streams
 from domainflow.verify.sources import check_source
 
-__all__ = ["KINDS", "Fault", "Kind", "Progress", "check_next", "check_streams", "verify"]
+__all__ = ["KINDS", "Fault", "Kind", "Progress", "check_next", "check_stream", "check_streams", "verify"]
 
 KINDS: Final = tuple(Kind)
 

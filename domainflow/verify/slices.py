@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from domainflow.errors import Corrupt, StoreRefused
 from domainflow.store import verify_rows, verify_sql
 from domainflow.store.faults import Fault, Kind, Slice
 from domainflow.store.postgres import Postgres
@@ -34,14 +35,25 @@ def check_streams(store: Postgres, streams: Sequence[str]) -> tuple[Fault, ...]:
 def check_next(store: Postgres, after: str, events: int) -> Slice:
     """Return the faults of the streams behind one ("": from the first), all as of one instant, and which was the last.
 
-    So many that they have about `events` events, and one at least; of their faults the first MOST. Raises as `verify`.
+    So many that they have about `events` events, and one at least; of their faults the first MOST. Raises as `verify`,
+    but not over a stream that is looked at alone: that it cannot be read is a fault then.
     """
     with verify_sql.instant(store.dsn) as instant:
         span = verify_sql.span_after(instant, after, events=events)
         if span is None:
             return Slice("", 0, ())
-        faults = tuple(islice(check_span(instant, span), MOST))
-        return Slice(span.last, verify_sql.events_of(instant, span), faults)
+        number = verify_sql.events_of(instant, span)
+        if span.first != span.last:
+            return Slice(span.last, number, tuple(islice(check_span(instant, span), MOST)))
+    return Slice(span.last, number, check_stream(store, span.last))
+
+
+def check_stream(store: Postgres, stream: str) -> tuple[Fault, ...]:
+    """Return every fault of a stream; one is that Postgres cannot read it. Raises StoreUnavailable."""
+    try:
+        return check_streams(store, (stream,))
+    except (Corrupt, StoreRefused) as error:
+        return (Fault(Kind.EVENT_UNREADABLE, stream, str(error)),)
 
 
 def check_span(instant: Instant, span: Span, judged: Callable[[], None] = lambda: None) -> Iterator[Fault]:

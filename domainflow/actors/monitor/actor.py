@@ -208,7 +208,7 @@ def _say(tenant: str, events: Sequence[MonitorEvent]) -> None:
                     number=event.number,
                     kind=str(event.kind),
                     subject=event.subject,
-                    **dict(event.evidence),
+                    evidence=dict(event.evidence),
                 )
             case AlertResolved():
                 _log.info("alert_resolved", tenant=tenant, number=event.number, how=event.how)

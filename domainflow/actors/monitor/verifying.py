@@ -5,6 +5,7 @@ No actor: the monitor goes on with it at each look.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from domainflow.actors.monitor.alerts import SYSTEM
@@ -12,7 +13,7 @@ from domainflow.actors.monitor.core import Alerts
 from domainflow.actors.monitor.judging import of_faults
 from domainflow.actors.monitor.messages import AlertKind, Finding, RecordVerified
 from domainflow.clock import Clock
-from domainflow.errors import Corrupt
+from domainflow.errors import Corrupt, DomainFlowError, StoreRefused
 from domainflow.settings import Settings
 from domainflow.store import monitor_sql
 from domainflow.store.faults import Fault, Slice
@@ -20,7 +21,7 @@ from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
 
 MOST_SHARE: Final = 0.05  # of the time, whatever the budget: streams with many results cost more than their events
-MOST_CHECKED: Final = 20  # streams with an open alert that are looked at again with a slice
+MOST_CHECKED: Final = 5  # streams with an open alert that are looked at again with a slice
 RECORDED_EACH_S: Final = 60.0  # about so much is verified again after a crash
 POSTGRES: Final = "postgres"  # what a fault is about that lets nothing be read
 
@@ -29,7 +30,7 @@ class Verifying(NamedTuple):
     """The verifier, which stands on a higher floor."""
 
     next: Callable[[str, int], Slice]  # behind a stream, about so many events
-    check: Callable[[Sequence[str]], tuple[Fault, ...]]  # of these streams
+    check: Callable[[str], tuple[Fault, ...]]  # of a stream
 
 
 class Verified(NamedTuple):
@@ -38,6 +39,9 @@ class Verified(NamedTuple):
     findings: dict[str, tuple[Finding, ...]]  # by tenant
     checked: tuple[str, ...]  # streams with an open alert: of them all faults are among the findings
     to_record: RecordVerified | None
+
+
+NOTHING: Final = Verified({}, (), None)
 
 
 class Round:
@@ -54,6 +58,7 @@ class Round:
         self._next_record_s = 0.0
         self._next_s = 0.0
         self._checked_last = ""
+        self._narrow = False  # whether each stream is looked at alone
 
     def begin(self, now_s: float, after: str) -> None:
         """Go on behind a stream."""
@@ -64,21 +69,28 @@ class Round:
         """Verify the next slice, if it is time, and some of the streams with an open alert again."""
         now_s = clock.monotonic_s()
         if not self._rate or now_s < self._next_s:
-            return Verified({}, (), None)
-        again = self._again(alerted)
+            return NOTHING
         try:
-            slice_ = self._verifying.next(self._after, self._slice_events)
-            faults = dict.fromkeys((*slice_.faults, *(self._verifying.check(again) if again else ())))
-        except Corrupt as error:  # Postgres cannot read it
-            self._rest(now_s, clock.monotonic_s() - now_s, 0)
-            unreadable = Finding(AlertKind.STORE_CONTRADICTS, POSTGRES, (("after", self._after), ("why", str(error))))
-            return Verified({SYSTEM: (unreadable,)}, (), None)
-        self._rest(now_s, clock.monotonic_s() - now_s, slice_.events)
-        self._after = slice_.after
+            verified = self._verify(now_s, self._again(alerted))
+        except (Corrupt, StoreRefused) as error:
+            verified = self._unreadable(error)
+        self._next_s = max(self._next_s, now_s + (clock.monotonic_s() - now_s) / MOST_SHARE)
+        return verified
+
+    def _verify(self, now_s: float, again: tuple[str, ...]) -> Verified:
+        slice_ = self._verifying.next(self._after, 1 if self._narrow else self._slice_events)
+        faults = dict.fromkeys((*slice_.faults, *chain.from_iterable(map(self._verifying.check, again))))
+        self._next_s, self._after = now_s + slice_.events / self._rate, slice_.after
+        self._narrow = self._narrow and bool(slice_.after) and not faults
         return Verified(self._by_tenant(of_faults(faults)), (*again, POSTGRES), self._to_record(now_s))
 
-    def _rest(self, now_s: float, took_s: float, events: int) -> None:
-        self._next_s = now_s + max(events / self._rate, took_s / MOST_SHARE)
+    def _unreadable(self, error: DomainFlowError) -> Verified:
+        """One of many streams cannot be read: look at each alone, until it is found. Where that is so, none can."""
+        if not self._narrow:
+            self._narrow = True
+            return NOTHING
+        finding = Finding(AlertKind.STORE_CONTRADICTS, POSTGRES, (("after", self._after), ("why", str(error))))
+        return Verified({SYSTEM: (finding,)}, (), None)
 
     def _again(self, alerted: Mapping[str, Alerts]) -> tuple[str, ...]:
         """The next few streams with an open alert, by turns."""
