@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import psycopg
 import pytest
-from databases import Database, reachable_folder
+from databases import Database
 from msgspec import NODEFAULT, Struct, inspect
 
 import domainflow
@@ -210,12 +210,11 @@ def test_every_promise_names_a_test_or_says_that_there_is_none_yet() -> None:
     assert all(NAMED_TEST.search(promise) or "**Not yet:**" in promise for _, promise in promises)
 
 
-def test_the_administrator_s_sql_makes_a_database_that_a_runtime_opens() -> None:
+def test_the_administrator_s_sql_makes_a_database_that_a_runtime_opens(home: Path) -> None:
     """Run as the doc has it, on a server that knows none of our roles."""
     blocks = re.findall(r"```sql\n(.*?)```", section("configuration.md", "A database of your own"), re.DOTALL)
     before, after = ([line for line in block.split(";") if line.strip()] for block in blocks)
-    folder = reachable_folder()
-    with EmbeddedServer(folder) as server:
+    with EmbeddedServer(home) as server:
         with psycopg.connect(server.dsn("domainflow", "postgres"), autocommit=True) as superuser:
             for statement in before:
                 superuser.execute(statement)  # type: ignore[arg-type]  # our own document
@@ -231,7 +230,7 @@ def test_the_administrator_s_sql_makes_a_database_that_a_runtime_opens() -> None
                 "  from unnest(array['domainflow_app', 'domainflow_upkeep']) role"
             ).fetchall()
         assert acts_as == [(True,), (True,)]
-        with Runtime.open(server.dsn("domainflow_app", "domainflow_prod"), home=folder) as runtime:
+        with Runtime.open(server.dsn("domainflow_app", "domainflow_prod"), home=home) as runtime:
             assert runtime.kind == "external"
 
 
