@@ -34,6 +34,10 @@ MANY: Final = """
 insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)
 select 's' || n, 1, 'acme', now(), 'test.moved', 1, '', '', '' from generate_series(1, 50000) n
 """
+# In this transaction alone: rows of events, and entries of its indexes.
+READ_OF_EVENT: Final = """
+select (seq_tup_read + idx_tup_fetch)::int from pg_stat_xact_user_tables where relname = 'event'
+"""
 
 
 @pytest.fixture
@@ -232,3 +236,24 @@ def test_a_page_is_read_by_its_index_whatever_the_planner_believes(emptied: Data
     read = [line.strip() for (line,) in plan if " on event" in line]
     assert len(read) == 2, plan
     assert all("using event_feed" in line for line in read), read
+
+
+def test_a_page_that_was_planned_when_the_log_was_short_reads_no_more_than_it_shows(
+    actor: Actor, emptied: Database
+) -> None:
+    """Ten looks first: by then both psycopg and Postgres have made up their minds."""
+
+    def look_once() -> tuple[int, int]:
+        with transaction(actor.upkeep, Kind.FEED):
+            shown = len(feed.page(actor.upkeep, BEGINNING).events)
+            (read,) = actor.see(READ_OF_EVENT)
+        return shown, read
+
+    write(actor, "known", 1)
+    with psycopg.connect(emptied.admin_dsn, autocommit=True) as admin:
+        admin.execute("analyze domainflow.event")
+        for _ in range(10):
+            look_once()
+        admin.execute(MANY)
+    shown, read = look_once()
+    assert (shown, read < 2 * shown) == (500, True)
