@@ -111,13 +111,13 @@ def story(campaigns: int, seconds: float) -> tuple[Seen, dict[str, Seen], float]
     with folder() as home, runtime_of(home, campaigns) as runtime, ExitStack() as ears:
         operations, paced = runtime.as_principal(PRINCIPAL), Paced(runtime, campaigns)
         rate = statistics.median(paced.run(seconds / 3, campaigns).rate for _ in range(3)) / 2
-        other = multiprocessing.get_context("spawn").Process(target=elsewhere, args=(runtime.store.dsn, home, there))
-        other.start()
-        here.recv()  # it is ready
         for id_ in paced.ids:
             version = operations.campaign(id_).view().version
             hub = runtime._parts.hub  # noqa: SLF001 - where the lanes say what they committed
             ears.enter_context(hub.listening(f"campaign/{id_}", Stamps(id_, version, committed)))
+        other = multiprocessing.get_context("spawn").Process(target=elsewhere, args=(runtime.store.dsn, home, there))
+        other.start()
+        here.recv()  # it is ready
         kinds = [(subscribed(operations), seen["subscription"])]
         kinds += [(watched(operations, id_), seen["watch"]) for id_ in paced.ids[:WATCHED]]
         threads = [threading.Thread(target=note, args=kind) for kind in kinds]
