@@ -36,8 +36,11 @@ fix: venv  ## mend what ruff can mend
 docs: venv  ## see that every link in the documents leads somewhere
 	$(bin)/python scripts/check_docs.py
 
-bench: venv  ## run every bench
+bench: venv .venv-peers/.stamp  ## run every bench
 	@set -e; for file in bench/[a-z]*.py; do echo "== $$file"; $(bin)/python "$$file"; done
+
+.venv-peers/.stamp: pyproject.toml scripts/peers.sh
+	@PYTHON="$(PYTHON)" scripts/peers.sh
 
 chaos: venv  ## run the tests that kill processes
 	$(bin)/python -m pytest -m chaos --timeout=1800
@@ -49,5 +52,5 @@ lock:  ## make requirements.lock anew from pyproject.toml (needs uv)
 	@scripts/lock.sh
 
 clean:  ## remove caches and the environment; the home with its data stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,8 +20,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from _commit_drivers import PRINCIPAL, Public
 from _figures import Figure, arguments, show
-from commit import PRINCIPAL, Public, folder, runtime_of
+from commit import folder, runtime_of
 
 from domainflow import Operations, Runtime
 from domainflow.errors import AskTimeout
