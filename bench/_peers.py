@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Final, LiteralString, TypedDict
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-BENCH: Final = Path(__file__).parent
-PYTHON: Final = BENCH.parent / ".venv-peers" / "bin" / "python"
+SCRIPTS: Final = Path(__file__).parent / "peers"
+PYTHON: Final = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
 PATIENCE_S: Final = 300.0  # for one run, which sets a new database up
 
 
@@ -28,7 +28,7 @@ class Peer:
     """A library, and what is measured of it."""
 
     name: str
-    script: str
+    script: Path
     goal: float  # how many times as many transitions we want to make durable
     durable: LiteralString  # how many of what it counts its database holds
 
@@ -36,47 +36,56 @@ class Peer:
 PEERS: Final = (
     Peer(
         "dbos",
-        "dbos_steps.py",
+        SCRIPTS / "dbos_steps.py",
         80.0,
         "select count(*) from dbos.operation_outputs join dbos.workflow_status using (workflow_uuid)"
         " where status = 'SUCCESS'",
     ),
     Peer(
         "eventsourcing",
-        "eventsourcing_saves.py",
+        SCRIPTS / "eventsourcing_saves.py",
         40.0,
         "select count(*) from application_events where originator_version > 1",  # the first save brings two
     ),
     Peer(
         "pgqueuer",
-        "pgqueuer_jobs.py",
+        SCRIPTS / "pgqueuer_jobs.py",
         8.0,
         "select count(*) from pgqueuer_log where status = 'successful'"
         " and not exists (select from pgqueuer where pgqueuer.id = job_id)",
     ),
 )
 
+
+class Line(TypedDict):
+    """What a script prints."""
+
+    what: str
+    done: int
+    rate: float  # a second
+
+
 Run = Callable[[float], float]  # for so many seconds -> how many a second
 
 
 @contextmanager
-def peers(admin_dsn: str) -> Iterator[dict[str, Run]]:
+def peers(admin_dsn: str, which: tuple[Peer, ...] = PEERS, *, python: Path = PYTHON) -> Iterator[dict[str, Run]]:
     """Each by its name; none where their environment has not been made. Raises RuntimeError in the end if one lied."""
-    if not PYTHON.exists():
+    if not python.exists():
         print("commit.py: no peers: `make bench` makes .venv-peers for them", file=sys.stderr)
         yield {}
         return
     with ExitStack() as databases:
-        yield {peer.name: databases.enter_context(_running(peer, admin_dsn)) for peer in PEERS}
+        yield {peer.name: databases.enter_context(_running(peer, admin_dsn, python)) for peer in which}
 
 
 @contextmanager
-def _running(peer: Peer, admin_dsn: str) -> Iterator[Run]:
+def _running(peer: Peer, admin_dsn: str, python: Path) -> Iterator[Run]:
     done = 0
 
     def run(seconds: float) -> float:
         nonlocal done
-        line = _line(peer, dsn, seconds)
+        line = _line((python, peer.script, dsn, str(seconds)))
         done += line["done"]
         return line["rate"]
 
@@ -88,8 +97,7 @@ def _running(peer: Peer, admin_dsn: str) -> Iterator[Run]:
             raise RuntimeError(f"{peer.name} counted {done}, and {durable} are in its database")
 
 
-def _line(peer: Peer, dsn: str, seconds: float) -> dict[str, int]:
-    command = (PYTHON, BENCH / "peers" / peer.script, dsn, str(seconds))
+def _line(command: tuple[Path | str, ...]) -> Line:
     child = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_S)  # noqa: S603 - our script
     return json.loads(child.stdout)
 
