@@ -13,8 +13,9 @@ from dataclasses import replace
 from itertools import cycle
 from typing import Final
 
+from _commit_drivers import PRINCIPAL
 from _figures import Figure, arguments, show
-from commit import PRINCIPAL, folder
+from commit import folder
 from msgspec import structs
 
 from domainflow import CampaignHandle, CampaignSpec, Runtime
