@@ -31,15 +31,7 @@ from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
 from domainflow.actors.patience import Patience
 from domainflow.actors.rules import Ack, AuditContext, CommandT, Occasion, Rules, StateT, Strategy
 from domainflow.actors.signals import Answer
-from domainflow.errors import (
-    Corrupt,
-    Denied,
-    DomainFlowError,
-    Fenced,
-    KeyReused,
-    Rejected,
-    StoreUnavailable,
-)
+from domainflow.errors import Corrupt, Denied, DomainFlowError, Fenced, KeyReused, Rejected, StoreUnavailable
 from domainflow.security import gate
 from domainflow.security.context import system
 from domainflow.store.port import Committed, Committer, Foreign, HeldElsewhere, KeyTaken, Loaded, Stale, Unreadable
