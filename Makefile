@@ -3,6 +3,7 @@
 PYTHON ?= python3
 export DOMAINFLOW_HOME := $(shell DOMAINFLOW_HOME="$(DOMAINFLOW_HOME)" scripts/home.sh)
 bin := .venv/bin
+at_once := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock run test check fix docs bench chaos soak clean
@@ -19,7 +20,7 @@ run: venv  ## run the main example against the lab, going on where it stopped
 	$(bin)/domainflow run examples/main_job.toml --lab --continue
 
 test: venv  ## run the tests, but for chaos and soak
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest $(at_once)
 
 check: venv  ## lint, format, types, floors, links: everything CI checks but the tests
 	$(bin)/ruff check
