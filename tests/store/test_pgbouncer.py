@@ -1,8 +1,5 @@
 """The pools behind a real pgbouncer in transaction mode, whose few sessions are everybody's."""
 
-import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,34 +8,17 @@ from typing import Final
 
 import psycopg
 import pytest
-from child import eventually
+from _pgbouncer import PGBOUNCER, pgbouncer
 from databases import Database
 from durable import SOON_S, emptied, in_thread, migrated
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from stage import nothing_to_revive
 
-from domainflow.store.os_account import server_account
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
-PGBOUNCER: Final = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
-PORT: Final = 6432
 ROUNDS: Final = 30  # psycopg prepares what it has sent five times
-INI: Final = """
-[databases]
-* = host={host} port={port} user=domainflow_app
-[pgbouncer]
-unix_socket_dir = {folder}
-listen_addr =
-listen_port = {listen}
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-logfile =
-pidfile =
-"""
 WHO: Final = """
 select current_user::text, current_setting('domainflow.tenants', true), current_setting('statement_timeout')
 """
@@ -55,22 +35,8 @@ class Pooled:
 @pytest.fixture
 def pooled(emptied: Database, home: Path) -> Iterator[Pooled]:
     """A pgbouncer of its own, with two sessions to the server."""
-    direct = conninfo_to_dict(emptied.dsn)
-    account = server_account()
-    os.chown(home, account.uid, account.gid)
-    (home / "ini").write_text(INI.format(host=direct["host"], port=direct["port"], folder=home, listen=PORT))
-    bouncer = subprocess.Popen(  # noqa: S603 - a program of the system's
-        [str(PGBOUNCER), str(home / "ini")],
-        user=None if account.is_ours else account.uid,
-        group=None if account.is_ours else account.gid,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        eventually((home / f".s.PGSQL.{PORT}").exists, "pgbouncer listens")
-        yield Pooled(emptied, make_conninfo(host=str(home), port=PORT, dbname=direct["dbname"], user="domainflow_app"))
-    finally:
-        bouncer.terminate()
-        bouncer.wait(SOON_S)
+    with pgbouncer(emptied.dsn, home, sessions=2) as dsn:
+        yield Pooled(emptied, dsn)
 
 
 def test_roles_tenants_and_limits_hold_behind_a_pooler_and_leave_nothing_in_its_sessions(pooled: Pooled) -> None:
