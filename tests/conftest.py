@@ -30,6 +30,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("DOMAINFLOW_") and name not in {"DOMAINFLOW_PG_BIN", "DOMAINFLOW_PG_USER"}:
             monkeypatch.delenv(name)
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it
 
 
 @pytest.fixture(autouse=True)
