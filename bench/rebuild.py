@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from domainflow import Runtime
 from domainflow.actors.campaign.actor import RULES
-from domainflow.actors.campaign.events import BatchesAccounted, CampaignCreated, CampaignEvent, PhaseStarted
+from domainflow.actors.campaign.events import BatchesAccounted, CampaignCreated, PhaseStarted
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.rules import encode, tag_of
 from domainflow.actors.snapshots import MOST_EVENTS, NEW, Behind
 from domainflow.spec import KeywordRule

@@ -57,6 +57,12 @@ class SpaceExhausted(Rejected):
     code = "space_exhausted"
 
 
+class Archived(Rejected):
+    """What was asked for has left the database. The message says where it is kept, and from where on one can read."""
+
+    code = "archived"
+
+
 class Conflict(DomainFlowError):
     """Somebody else moved first: reload and decide again. Nothing of this request was written."""
 

@@ -14,7 +14,7 @@ from domainflow.errors import NotFound
 from domainflow.folds import Fold
 from domainflow.security import gate
 from domainflow.security.context import Principal
-from domainflow.store import campaigns, leases, streams
+from domainflow.store import archives, campaigns, leases, streams
 from domainflow.store.campaigns import Summary
 from domainflow.store.pool import CONNECTION_S
 from domainflow.store.transaction import Kind
@@ -69,11 +69,19 @@ class Reading:
         return fold.state.spec.listed
 
     def look(self, after: int, deadline_s: float | None) -> Seen:
-        """Return up to PAGE changes above version `after` that are there, in order. Raises NotFound."""
+        """Return up to PAGE changes above version `after` that are there, in order.
+
+        Raises NotFound; Archived: some after it are not. From 0 on an archived campaign begins with its seal.
+        """
         tenant = self._principal.tenant
         with self._parts.store.tenants(Kind.VIEW, tenant, timeout_s=_left_s(deadline_s)) as connection:
             summary = self._seen(campaigns.find(connection, self._id))
             page = streams.events(connection, self._stream, after=after, limit=PAGE)
+            archive = archives.of(connection, self._stream)  # afterwards: what went meanwhile is known by then
+            if archive is not None and after < archive.version - 1:
+                if after:
+                    raise archive.error("read on from version 0, and the seal comes first")
+                page = streams.events(connection, self._stream, after=archive.version - 1, limit=PAGE)
         last = page[-1].version if page else after
         ended = summary.status in ENDED and summary.version <= last
         return Seen([change(recorded) for recorded in page], summary.status, ended)

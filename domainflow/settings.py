@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stall_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # for which what should move may stand still
     held_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 600.0  # for which a batch may be in hand
     verify_events_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 100  # by the monitor, of all there are; 0: none
+    retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0  # of an ended campaign, and it is archived; 0: never
 
 
 def from_environment(base: Settings | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -15,7 +15,7 @@ from domainflow.actors.hub import EVERY, LOOK_AGAIN_S
 from domainflow.errors import AskTimeout
 from domainflow.security import gate
 from domainflow.security.context import Principal
-from domainflow.store import campaigns, feed
+from domainflow.store import archives, campaigns, feed
 from domainflow.store.feed import Page, Position
 from domainflow.store.pool import CONNECTION_S
 from domainflow.store.transaction import Kind
@@ -41,21 +41,35 @@ class Following:
         self._held_back = 0  # looks in a row that found something held back, and nothing new
 
     def look(self, deadline_s: float | None) -> list[FeedChange]:
-        """Return what there is next, in order; what the principal may not see is passed over."""
+        """Return what there is next, in order; what the principal may not see is passed over.
+
+        Of an archived campaign the seal is the first. Raises Archived: only some of what is archived was before this.
+        """
         left_s = CONNECTION_S if deadline_s is None else max(deadline_s - time.monotonic(), LOOK_S)
         tenant = self._principal.tenant
         with self._parts.store.upkeep(Kind.FEED, timeout_s=left_s) as connection:
             page = feed.page(connection, self.position, tenant=tenant, prefix=PREFIX)
-            ids = {campaign_of(placed.recorded.stream) for placed in page.events}
+            # Afterwards: what went meanwhile is known by then.
+            torn = archives.torn(connection, tenant, self.position)
+            streams = {placed.recorded.stream for placed in page.events}
+            begins = archives.beginnings(connection, streams) if streams else {}
+            ids = {campaign_of(stream) for stream in streams.union(each.stream for each in torn)}
             if unknown := ids - self._owners.keys():
                 self._owners |= campaigns.owners(connection, unknown)
-        self._move(page)
         # Of a campaign whose row is gone nobody is the owner.
         owner = self._owners.get
         visible = {id_ for id_ in ids if gate.visible(self._principal, tenant=tenant, owner=owner(id_, ""))}
+        if lost := next((each for each in torn if campaign_of(each.stream) in visible), None):
+            raise lost.error("a subscription would leave some out; begin at 0.0.0, where the seal comes first")
+        self._move(page)
         if len(self._owners) > MOST_OWNERS:
             self._owners.clear()
-        changes = [feed_change(placed) for placed in page.events if campaign_of(placed.recorded.stream) in visible]
+        changes = [
+            feed_change(placed)
+            for placed in page.events
+            if campaign_of(placed.recorded.stream) in visible
+            and placed.recorded.version >= begins.get(placed.recorded.stream, 1)
+        ]
         if changes:  # behind the last one nothing of what was looked at is left
             changes[-1] = replace(changes[-1], bookmark=str(page.position))
         return changes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from domainflow.actors.admission import Admission
+from domainflow.actors.archiver import Archiver
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.claimer.actor import Claimer
@@ -31,6 +32,7 @@ from domainflow.actors.reconciler.actor import Actors, Reconciler
 from domainflow.actors.ref import Ref
 from domainflow.actors.refold import Refold
 from domainflow.actors.restart import Budget, Policy, Restart, Strategy
+from domainflow.actors.retention import Retention
 from domainflow.actors.rules import AuditContext, Rules, encode
 from domainflow.actors.shell import EventSourced
 from domainflow.actors.store_watch import StoreWatch
@@ -93,6 +95,11 @@ class Parts:
         """What compares snapshots with their events, and replaces those that differ."""
         rules = {each.name: each for each in (campaign.RULES, pattern.RULES, alerts.RULES)}
         return Refold(self.store, rules, chance=self.system.environment.chance, note=self.note)
+
+    @property
+    def archiver(self) -> Archiver:
+        """What moves the events of sealed streams into files of this host."""
+        return Archiver(self.store, self.home / "archive")
 
     def _find_lane(self, number: int) -> Ref[LaneMessage] | None:
         return cast("Ref[LaneMessage] | None", self.directory.find(f"store/commit-{number}"))
@@ -192,6 +199,8 @@ class Parts:
             specs += [self._pinned("admission", self._admission), self._pinned("reconciler", self._reconciler)]
             specs.append(self._pinned("leader", lambda: Leader(self.store, runtime=self.runtime)))
             specs.append(self._pinned("monitor", self._monitor))
+            if self.settings.retention_days:
+                specs.append(self._pinned("retention", self._retention))
         return specs
 
     def _lane(self, number: int) -> CommitLane:
@@ -259,6 +268,10 @@ class Parts:
             settings=self.settings,
             now_us=self.clock.now_us,
         )
+
+    def _retention(self) -> Retention:
+        days = self.settings.retention_days
+        return Retention(self.store, self.archiver, runtime=self.runtime, retention_days=days)
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         loaded = self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)

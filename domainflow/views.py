@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from domainflow.actors.campaign.actor import RULES, campaign_of
-from domainflow.actors.campaign.events import BatchesAccounted, CampaignEvent
+from domainflow.actors.campaign.events import BatchesAccounted
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.state import Campaign, PhaseState
 from domainflow.actors.monitor.core import Alert
 from domainflow.actors.monitor.messages import AlertKind, Severity

@@ -31,7 +31,8 @@ delete from domainflow.head; delete from domainflow.event; delete from domainflo
 delete from domainflow.batch; delete from domainflow.hit; delete from domainflow.work_item;
 delete from domainflow.idempotency; delete from domainflow.command; delete from domainflow.campaign;
 delete from domainflow.quota; delete from domainflow.quarantine; delete from domainflow.leader;
-delete from domainflow.projection; delete from domainflow.lane; delete from domainflow.runtime;
+delete from domainflow.projection; delete from domainflow.archive;
+delete from domainflow.lane; delete from domainflow.runtime;
 """
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from domainflow.actors.codec import version_of
-from domainflow.actors.effects import Account, Effect, Mark, Open, Shift, Tell
+from domainflow.actors.effects import Account, Effect, Mark, Open, Picture, Shift, Tell
 from domainflow.actors.rules import AuditContext, Birth, Rules, encode, tag_of
 from domainflow.actors.snapshots import NEW, Behind
 from domainflow.errors import Corrupt
@@ -74,6 +74,7 @@ class Draft:
     accounts: list[int] = field(default_factory=list)
     ledger: Ledger | None = None
     mark: CampaignMark | None = None
+    pictured: bool = False
     outside: list[Tell] = field(default_factory=list)
     hash: bytes = GENESIS
     behind: Behind = NEW
@@ -123,6 +124,8 @@ class Draft:
                 self.ledger = ledger
             case Mark(mark=mark):
                 self.mark = mark
+            case Picture():
+                self.pictured = True
             case Tell():
                 if effect not in self.outside:
                     self.outside.append(effect)
@@ -140,7 +143,7 @@ def to_item(  # noqa: PLR0913 - everything that rides in one commit
     """Return the draft as a commit item, chained to where the stream stands."""
     events = _chain(draft.events, stream.name, draft.tenant, (stream.version, stream.hash), encode(audit), now_us)
     draft.behind, snapshot = stream.behind.then(events), None
-    if draft.behind.is_due:
+    if draft.pictured or draft.behind.is_due:
         snapshot = encode(draft.state)
         draft.behind = Behind(snapshot_bytes=len(snapshot))
     return Item(

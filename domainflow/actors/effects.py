@@ -41,6 +41,10 @@ class Mark(Struct, frozen=True):
     mark: CampaignMark
 
 
+class Picture(Struct, frozen=True):
+    """Durable: take a snapshot, whether one is due or not."""
+
+
 class Tell(Struct, frozen=True):
     """Outside: signal another actor, if it is there; whoever needs to be sure says it again in `resume`."""
 
@@ -48,6 +52,6 @@ class Tell(Struct, frozen=True):
     message: Wake
 
 
-Durable: TypeAlias = Open | Account | Shift | Mark
+Durable: TypeAlias = Open | Account | Shift | Mark | Picture
 Outside: TypeAlias = Tell
 Effect: TypeAlias = Durable | Outside

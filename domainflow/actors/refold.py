@@ -16,7 +16,7 @@ from domainflow.errors import Corrupt, Unavailable
 from domainflow.meters import METERS
 from domainflow.security import gate
 from domainflow.security.context import Principal, system
-from domainflow.store.chain import GENESIS, follows
+from domainflow.store.chain import follows
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.port import Loaded, Recorded
 from domainflow.store.postgres import Postgres
@@ -117,16 +117,16 @@ class Refold:
     def _fold(self, loaded: Loaded) -> tuple[Struct, bool]:
         """Return the state at the snapshot's version, and whether the chain holds up to the head."""
         rules = self._rules[_kind(loaded)]
-        state, before, holds = rules.initial, (0, GENESIS), True
-        for recorded in self._prefix(loaded):
+        before = self._store.beginning(loaded.stream)
+        state, holds = rules.initial, True
+        for recorded in self._prefix(loaded, before[0]):
             state = rules.evolve(state, rules.decode_event(recorded))
             holds, before = holds and follows(recorded, *before), (recorded.version, recorded.hash)
         for recorded in loaded.events:
             holds, before = holds and follows(recorded, *before), (recorded.version, recorded.hash)
         return state, holds and before == (loaded.version, loaded.hash)
 
-    def _prefix(self, loaded: Loaded) -> Iterator[Recorded]:
-        after = 0
+    def _prefix(self, loaded: Loaded, after: int) -> Iterator[Recorded]:
         while after < loaded.snapshot_version:
             limit = min(PAGE, loaded.snapshot_version - after)
             page = self._store.events(loaded.stream, after=after, limit=limit)

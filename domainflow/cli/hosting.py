@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from domainflow.actors.campaign.events import CampaignCreated
+from domainflow.actors.campaign.history import StreamSealed
 from domainflow.actors.rules import Ack
 from domainflow.cli.export import checked_target, write_file
 from domainflow.cli.follow import Follower
@@ -89,7 +90,8 @@ def tell(options: Options, campaign: str, command: Command) -> int:
 def _refuse_without_lab(runtime: Runtime, handle: CampaignHandle) -> None:
     """Raise InvalidInput for a campaign of the lab while no lab is there: all its names would fail."""
     first = next(iter(handle.watch(timeout_s=FIRST_EVENT_S))).event
-    if isinstance(first, CampaignCreated) and first.dns.resolvers == LAB_RESOLVERS and not read_ports(runtime.home):
+    created = first.state.created if isinstance(first, StreamSealed) else first
+    if isinstance(created, CampaignCreated) and created.dns.resolvers == LAB_RESOLVERS and not read_ports(runtime.home):
         raise InvalidInput(
             f"campaign {handle.id} was made for the lab, and none runs in {runtime.home}: add --lab with the seed that "
             "it began with"

@@ -23,6 +23,9 @@ class Kind(StrEnum):
     SNAPSHOT_DIFFERS = "snapshot_differs"  # not the fold of its prefix
     EVENT_UNREADABLE = "event_unreadable"
     EVENT_OUT_OF_PLACE = "event_out_of_place"  # the state before does not allow it
+    SEAL_DIFFERS = "seal_differs"  # not the fold of what was before it, here or in its archive
+    ARCHIVE_MISSING = "archive_missing"  # its file is not in the folder
+    ARCHIVE_DIFFERS = "archive_differs"  # its file is another one, or not what the seal follows
     COMMAND_INCONSISTENT = "command_inconsistent"  # half answered, or of another tenant than its stream
 
     # campaigns

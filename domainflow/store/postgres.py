@@ -176,6 +176,11 @@ class Postgres:
         with self.upkeep(Kind.LOAD) as connection:
             return streams.events(connection, stream, after=after, limit=limit)
 
+    def beginning(self, stream: str) -> tuple[int, bytes]:
+        """Return the version, and its hash, behind which a stream begins."""
+        with self.upkeep(Kind.LOAD) as connection:
+            return streams.beginning(connection, stream)
+
     def replace_snapshot(self, loaded: Loaded, state: bytes) -> bool:
         """Put a state in the place of the snapshot that was loaded; false: another one has come there since."""
         with self.tenants(Kind.SWEEP, loaded.tenant) as connection:

@@ -16,6 +16,7 @@ select stream, version, tenant, (extract(epoch from recorded_at) * 1000000)::big
        hash
   from domainflow.event where stream = %s and version > %s order by version limit %s
 """
+BEGINNING: Final[LiteralString] = "select version - 1, previous from domainflow.archive where stream = %s"
 REPLACE_SNAPSHOT: Final[LiteralString] = """
 update domainflow.snapshot set state = %s where stream = %s and version = %s and state = %s
 """
@@ -51,7 +52,7 @@ def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) ->
         )
     row = connection.execute(SNAPSHOT, (stream,)).fetchone()
     picture = row if row and row[1] == fold_version and row[0] <= found.version else None
-    start = picture[0] if picture else 0
+    start = picture[0] if picture else beginning(connection, stream)[0]
     return Loaded(
         stream=stream,
         tenant=found.tenant,
@@ -59,9 +60,15 @@ def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) ->
         hash=found.hash,
         epoch=found.epoch,
         snapshot=picture[2] if picture else None,
-        snapshot_version=start,
+        snapshot_version=picture[0] if picture else 0,
         events=tuple(events(connection, stream, after=start, limit=found.version - start)),
     )
+
+
+def beginning(connection: Connection[TupleRow], stream: str) -> tuple[int, bytes]:
+    """Return the version, and its hash, behind which a stream begins: what is archived may be gone at any moment."""
+    row = connection.execute(BEGINNING, (stream,)).fetchone()
+    return (row[0], row[1]) if row else (0, GENESIS)
 
 
 def events(connection: Connection[TupleRow], stream: str, *, after: int, limit: int = EVERYTHING) -> list[Recorded]:

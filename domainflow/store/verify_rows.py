@@ -22,14 +22,16 @@ CHUNK_PAGE: Final = 4  # likewise
 SOURCE_PAGE: Final = 50  # whose chunks are read as of one instant
 
 STREAMS: Final[LiteralString] = """
-select h.stream, h.tenant, h.status, s.version, s.fold_version, s.state
+select h.stream, h.tenant, h.status, s.version, s.fold_version, s.state, coalesce(a.version, 1)
   from domainflow.head h left join domainflow.snapshot s on s.stream = h.stream and s.version <= h.version
+  left join domainflow.archive a on a.stream = h.stream
  where h.stream between %s and %s and h.stream > %s order by h.stream limit %s
 """
 EVENTS: Final[LiteralString] = """
 select stream, version, tenant, 0, type, type_version, context, body, hash
   from domainflow.event where stream = %s and version > %s order by version limit %s
 """
+BEGINS: Final[LiteralString] = "select version from domainflow.archive where stream = %s"
 CAMPAIGN_ROW: Final[LiteralString] = """
 select tenant, principal, name, source_stream, base, count, business_status, deleted_at is not null
   from domainflow.campaign where id = %s
@@ -76,6 +78,7 @@ class StreamRow(Struct, frozen=True):
     snapshot_version: int | None
     fold_version: int | None
     snapshot: bytes | None
+    begins: int  # the version of its first event that is not archived
 
 
 class CampaignRow(Struct, frozen=True):
@@ -147,9 +150,9 @@ def streams(connection: Instant, span: Span) -> Iterator[StreamRow]:
         after = rows[-1][0]
 
 
-def events(connection: Instant, stream: str, *, page: int = PAGE) -> Iterator[Recorded]:
-    """Yield all events of a stream, in order."""
-    after, found = 0, page
+def events(connection: Instant, stream: str, *, begins: int, page: int = PAGE) -> Iterator[Recorded]:
+    """Yield the events of a stream from version `begins` on, in order."""
+    after, found = begins - 1, page
     while found == page:
         rows = connection.execute(EVENTS, (stream, after, page)).fetchall()
         yield from (Recorded(**dict(zip(Recorded.__struct_fields__, row, strict=True))) for row in rows)
@@ -157,8 +160,9 @@ def events(connection: Instant, stream: str, *, page: int = PAGE) -> Iterator[Re
 
 
 def first_event(connection: Instant, stream: str) -> Recorded | None:
-    """Return a stream's first event; None: there is no such stream."""
-    return next(events(connection, stream, page=1), None)
+    """Return a stream's first event that is not archived; None: there is no such stream."""
+    row = connection.execute(BEGINS, (stream,)).fetchone()
+    return next(events(connection, stream, begins=row[0] if row else 1, page=1), None)
 
 
 def stream_exists(connection: Instant, stream: str) -> bool:

@@ -46,22 +46,24 @@ select coalesce(sum(version), 0)::bigint from domainflow.head where stream betwe
 """
 COUNT_SOURCES: Final[LiteralString] = "select count(*) from domainflow.source"
 
-# The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it.
+# The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it. What is
+# archived is not looked at, be it still there: the seal's hash covers the one that is kept of the event before it.
 CHAINS: Final[LiteralString] = """
 with walked as (
-  select stream, version, tenant, hash,
-         coalesce(lag(version) over w, 0) + 1 as expected,
-         first_value(tenant) over w as first_tenant,
-         sha256('domainflow event 1'::bytea || sha256(convert_to(stream, 'UTF8')) || int8send(version)
-                || coalesce(lag(hash) over w, decode(repeat('00', 32), 'hex'))
-                || sha256(convert_to(tenant, 'UTF8'))
+  select e.stream, e.version, e.tenant, e.hash,
+         coalesce(lag(e.version) over w + 1, a.version, 1) as expected,
+         first_value(e.tenant) over w as first_tenant,
+         sha256('domainflow event 1'::bytea || sha256(convert_to(e.stream, 'UTF8')) || int8send(e.version)
+                || coalesce(lag(e.hash) over w, a.previous, decode(repeat('00', 32), 'hex'))
+                || sha256(convert_to(e.tenant, 'UTF8'))
                 || int8send((extract(epoch from case when recorded_at between '1970-01-01 00:00+00'
                                                                            and '9999-12-31 00:00+00'
                                                      then recorded_at end) * 1000000)::bigint)
                 || sha256(convert_to(type, 'UTF8')) || int4send(type_version::int)
                 || sha256(context) || sha256(body)) as recomputed
-    from domainflow.event where stream between %(first)s and %(last)s
-  window w as (partition by stream order by version)
+    from domainflow.event e left join domainflow.archive a on a.stream = e.stream
+   where e.stream between %(first)s and %(last)s and e.version >= coalesce(a.version, 1)
+  window w as (partition by e.stream order by e.version)
 ), judged as (
   select stream, version,
          case when version <> expected then 'version_gap'
@@ -109,11 +111,11 @@ select 'snapshot_misplaced', s.stream,
        case when h.stream is null then 'it has a snapshot and no head'
             when s.version > h.version
               then format('its snapshot is at version %%s, its head at %%s', s.version, h.version)
-            when s.version < 1 then format('its snapshot is at version %%s', s.version)
+            when s.version < coalesce(a.version, 1) then format('its snapshot is at version %%s', s.version)
             else format('its snapshot is of tenant %%s, its head of %%s', s.tenant, h.tenant) end
-  from domainflow.snapshot s left join domainflow.head h using (stream)
+  from domainflow.snapshot s left join domainflow.head h using (stream) left join domainflow.archive a using (stream)
  where s.stream between %(first)s and %(last)s
-   and (h.stream is null or s.version > h.version or s.version < 1 or s.tenant <> h.tenant)
+   and (h.stream is null or s.version > h.version or s.version < coalesce(a.version, 1) or s.tenant <> h.tenant)
 """
 COMMANDS: Final[LiteralString] = """
 select 'command_inconsistent', 'command/' || c.id,

@@ -27,7 +27,7 @@ PARKED: Final = 3
 
 def check_campaign(instant: Instant, row: StreamRow) -> Iterator[Fault]:
     """Yield what is wrong with a campaign whose chain is sound."""
-    tally = Tally(row.stream)
+    tally = Tally(row.stream, begins=row.begins)
     state = yield from fold(instant, row, RULES, tally.judge)
     if state is None:
         return

@@ -1,4 +1,4 @@
-"""A stream folded from its first event, without any snapshot, and compared with the snapshot on the way.
+"""A stream folded from its first event, or its seal, without any snapshot, and compared with the snapshot on the way.
 
 What an event must fit to is the `Judge`'s; nothing here knows campaigns or patterns.
 """
@@ -39,7 +39,7 @@ def fold(
 ) -> Generator[Fault, None, StateT | None]:
     """Yield what is wrong with a stream's events and its snapshot; return its state, None if it cannot be known."""
     state = rules.initial
-    for recorded in verify_rows.events(instant, row.stream):
+    for recorded in verify_rows.events(instant, row.stream, begins=row.begins):
         where = f"{row.stream} version {recorded.version}"
         try:
             event = decode(rules, recorded)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from domainflow.actors.campaign import actor as campaign
 from domainflow.actors.campaign.events import CampaignCreated
+from domainflow.actors.campaign.history import StreamSealed
 from domainflow.actors.pattern.actor import RULES, source_stream
 from domainflow.actors.pattern.core import Pattern, is_exclusive
 from domainflow.actors.pattern.messages import OffsetsReserved, PatternEvent, SourceOpened
@@ -72,9 +73,10 @@ class _Reservations:
             yield Fault(Kind.RESERVATION_UNBORN, self._row.stream, text)
             return
         try:
-            created = decode(campaign.RULES, first)
+            begun = decode(campaign.RULES, first)
         except UNREADABLE:
             return  # said where the campaign is judged
+        created = begun.state.created if isinstance(begun, StreamSealed) else begun
         source = state.opened and state.opened.source
         if isinstance(created, CampaignCreated) and (created.base, created.base + created.count, created.source) != (
             event.start,

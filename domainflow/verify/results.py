@@ -33,8 +33,9 @@ def check_results(instant: Instant, row: StreamRow, state: Campaign, tally: Tall
         if check is not None and check.run.key == (result.phase, result.run):
             yield from check.take(result)
         else:
-            where = place(row.stream, result.phase, result.run, result.batch)
-            yield Fault(Kind.RESULT_STRAY, where, "there is a result of a run that was never started")
+            if not tally.is_archived(result.phase, result.run):
+                where = place(row.stream, result.phase, result.run, result.batch)
+                yield Fault(Kind.RESULT_STRAY, where, "there is a result of a run that was never started")
             hits.skip((result.phase, result.run, result.stop))
     while check is not None:
         yield from check.finish()

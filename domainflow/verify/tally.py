@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignCreated,
-    CampaignEvent,
     PhaseCompleted,
     PhaseStarted,
 )
-from domainflow.actors.campaign.evolution import TRANSITIONS
-from domainflow.actors.campaign.state import Campaign
+from domainflow.actors.campaign.evolution import FOLD_VERSION, TRANSITIONS
+from domainflow.actors.campaign.history import CampaignEvent, StreamSealed
+from domainflow.actors.campaign.state import Campaign, PhaseState
 from domainflow.store.faults import Fault, Kind
 from domainflow.verify.folding import OutOfPlaceError
 from domainflow.vocabulary import PHASES, Phase
@@ -87,18 +87,27 @@ class RunTally:
 class Tally:
     """All runs of a campaign."""
 
-    def __init__(self, stream: str) -> None:
-        """Nothing has happened yet."""
+    def __init__(self, stream: str, *, begins: int = 1) -> None:
+        """Nothing has happened yet that is not archived; `begins`: the version of its first event."""
         self.stream = stream
         self.runs: dict[tuple[int, int], RunTally] = {}
+        self._begins = begins
+        self._archived: dict[int, int] = {}  # phase -> its last run before the seal that the stream begins with
 
     def latest(self, phase: Phase) -> RunTally | None:
         """The last run of a phase."""
         number = PHASES.index(phase)
         return max((run for run in self.runs.values() if run.key[0] == number), key=lambda run: run.key, default=None)
 
+    def is_archived(self, phase: int, run: int) -> bool:
+        """Whether how a run was cut stands in the archive, and nowhere else: it was run again before the seal."""
+        return 1 <= run < self._archived.get(phase, 0)
+
     def judge(self, state: Campaign, event: CampaignEvent) -> Iterator[Fault]:
         """Yield what is wrong with an event in the state before it, and count it. Raises OutOfPlaceError."""
+        if isinstance(event, StreamSealed):
+            yield from self._seal(state, event)
+            return
         if (state.created is None) is not isinstance(event, CampaignCreated):
             raise OutOfPlaceError("a campaign is created by its first event and no other")
         if type(event) in MOVES and (state.status, type(event)) not in TRANSITIONS:
@@ -112,6 +121,26 @@ class Tally:
                 yield from self._complete(phase)
             case _:
                 pass
+
+    def _seal(self, state: Campaign, event: StreamSealed) -> Iterator[Fault]:
+        if state.created is not None:
+            if event.fold_version == FOLD_VERSION and event.state != state:
+                yield Fault(Kind.SEAL_DIFFERS, self.stream, "its seal is not the fold of what is before it")
+        elif self._begins == 1:
+            raise OutOfPlaceError("nothing is before it, and nothing is archived")
+        else:
+            for number, phase in enumerate(event.state.phases):
+                if phase.run:
+                    self._take_over(number, phase, event.state.spec.count)
+
+    def _take_over(self, number: int, phase: PhaseState, positions: int) -> None:
+        """Go on with a phase as it was sealed."""
+        started = PhaseStarted(
+            phase=PHASES[number], run=phase.run, width=phase.width, batches=phase.batches, total=phase.total
+        )
+        run = self.runs[number, phase.run] = RunTally(started, positions)
+        run.frontier, run.ahead, run.counts = phase.frontier, set(phase.ahead), Counter(dict(phase.counts))
+        self._archived[number] = phase.run
 
     def _start(self, state: Campaign, event: PhaseStarted) -> None:
         before = self.latest(event.phase)

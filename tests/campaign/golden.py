@@ -35,6 +35,7 @@ from domainflow.actors.campaign.events import (
     PhaseSkipped,
     PhasesReopened,
 )
+from domainflow.actors.campaign.history import StreamSealed
 from domainflow.actors.codec import version_of
 from domainflow.actors.monitor import alerts
 from domainflow.actors.monitor.core import Alerts
@@ -80,6 +81,7 @@ CAMPAIGN_EVENTS: Final[tuple[Struct, ...]] = (
     PhasesReopened(phases=(DNS, HTTP)),
     PhaseSkipped(phase=HTTP),
     PhaseFailed(phase=HTTP, reason="no route"),
+    StreamSealed(fold_version=2, state=LIVES["completed"]),
 )
 PATTERN_EVENTS: Final[tuple[Struct, ...]] = (OPENED, OffsetsReserved(campaign="c", start=0, stop=2**62))
 RAISED: Final = AlertRaised(

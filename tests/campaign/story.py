@@ -13,7 +13,6 @@ from domainflow.actors.campaign.events import (
     CampaignCancelled,
     CampaignCompleted,
     CampaignCreated,
-    CampaignEvent,
     CampaignFailed,
     CampaignPaused,
     CampaignQueued,
@@ -23,6 +22,7 @@ from domainflow.actors.campaign.events import (
     PhaseStarted,
 )
 from domainflow.actors.campaign.evolution import evolve
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import AccountBatches, CampaignMessage, DoneBatch
 from domainflow.actors.campaign.progress import react
 from domainflow.actors.campaign.state import Campaign

@@ -10,8 +10,9 @@ from story import CREATED, of
 
 from domainflow.actors.campaign.actor import RULES
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.events import CampaignEvent, PhaseConfig
+from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.actors.campaign.evolution import LEGAL_MOVES
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     BeginCampaign,

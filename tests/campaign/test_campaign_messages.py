@@ -11,7 +11,8 @@ from msgspec import Struct
 from story import LIVES
 
 from domainflow.actors.campaign import events, messages
-from domainflow.actors.campaign.events import CampaignEvent, HolderAdded, Word
+from domainflow.actors.campaign.events import HolderAdded, Word
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import CampaignCommand, CampaignReport
 from domainflow.actors.campaign.state import Campaign
 from domainflow.actors.pattern.messages import PatternEvent, ReserveOffsets

@@ -31,7 +31,6 @@ from domainflow.actors.campaign.events import (
     CampaignCancelled,
     CampaignCompleted,
     CampaignDeleted,
-    CampaignEvent,
     CampaignFailed,
     CampaignPaused,
     CampaignQueued,
@@ -40,6 +39,7 @@ from domainflow.actors.campaign.events import (
     PauseRequested,
     PhaseFailed,
 )
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import DoneBatch, StartPhase
 from domainflow.actors.campaign.progress import resume
 from domainflow.actors.effects import Account, Effect, Mark, Open, Shift

@@ -3,8 +3,8 @@
 from typing import Final
 
 from domainflow.actors.campaign.core import decide
-from domainflow.actors.campaign.events import CampaignEvent
 from domainflow.actors.campaign.evolution import FOLD_VERSION, evolve
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     ArchiveCampaign,
@@ -19,6 +19,7 @@ from domainflow.actors.campaign.messages import (
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,
+    SealCampaign,
     SkipPhase,
     StartCampaign,
     StartPhase,
@@ -43,6 +44,7 @@ def campaign_of(stream: str) -> str:
 
 PERMISSIONS: Final[dict[type, str]] = {
     DeleteCampaign: "campaigns:delete",
+    SealCampaign: "campaigns:delete",
     ArchiveCampaign: "campaigns:update",
     ConfigurePhase: "campaigns:update",
     **dict.fromkeys(

@@ -9,7 +9,6 @@ from domainflow.actors.campaign.events import (
     CampaignArchived,
     CampaignCancelled,
     CampaignDeleted,
-    CampaignEvent,
     CampaignPaused,
     CampaignQueued,
     CampaignResumed,
@@ -22,7 +21,8 @@ from domainflow.actors.campaign.events import (
     PhaseSkipped,
     PhasesReopened,
 )
-from domainflow.actors.campaign.evolution import TRANSITIONS, Events, S, evolve
+from domainflow.actors.campaign.evolution import FOLD_VERSION, TRANSITIONS, Events, S, evolve
+from domainflow.actors.campaign.history import CampaignEvent, StreamSealed
 from domainflow.actors.campaign.messages import (
     AccountBatches,
     ArchiveCampaign,
@@ -36,6 +36,7 @@ from domainflow.actors.campaign.messages import (
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,
+    SealCampaign,
     SkipPhase,
     StartCampaign,
     StartPhase,
@@ -65,6 +66,8 @@ def decide(state: Campaign, command: CampaignMessage) -> Events:
             return _retry(state)
         case ArchiveCampaign():
             return _archive(state)
+        case SealCampaign():
+            return _seal(state)
         case DeleteCampaign():
             return (CampaignDeleted(),) if state.status in DELETABLE else _refuse(state, "delete")
         case ConfigurePhase(phase=phase, config=config):
@@ -140,6 +143,13 @@ def _archive(state: Campaign) -> Events:
     if state.business_status is BusinessStatus.ARCHIVED:
         return ()
     return (CampaignArchived(),) if state.status in ENDED else _refuse(state, "archive")
+
+
+def _seal(state: Campaign) -> Events:
+    """Heard twice it is done twice: nothing is lost, and whoever sends it says at which version it is meant."""
+    if state.status not in ENDED:
+        return _refuse(state, "seal")
+    return (StreamSealed(fold_version=FOLD_VERSION, state=state),)
 
 
 def _start_phase(state: Campaign, phase: Phase) -> Events:

@@ -173,28 +173,3 @@ class BatchesAccounted(Word, frozen=True, kw_only=True, tag="campaign.batches_ac
     batches: tuple[int, ...]
     items: tuple[int, ...]
     counts: Counts
-
-
-CampaignEvent: TypeAlias = (
-    CampaignCreated
-    | CampaignQueued
-    | CampaignBegun
-    | PauseRequested
-    | HolderAdded
-    | HolderLifted
-    | CampaignPaused
-    | CampaignResumed
-    | CampaignCompleted
-    | CampaignFailed
-    | CampaignCancelled
-    | CampaignArchived
-    | CampaignDeleted
-    | PhaseConfigured
-    | PhaseRequested
-    | PhasesReopened
-    | PhaseStarted
-    | PhaseCompleted
-    | PhaseSkipped
-    | PhaseFailed
-    | BatchesAccounted
-)

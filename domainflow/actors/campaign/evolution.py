@@ -16,7 +16,6 @@ from domainflow.actors.campaign.events import (
     CampaignCompleted,
     CampaignCreated,
     CampaignDeleted,
-    CampaignEvent,
     CampaignFailed,
     CampaignPaused,
     CampaignQueued,
@@ -32,6 +31,7 @@ from domainflow.actors.campaign.events import (
     PhasesReopened,
     PhaseStarted,
 )
+from domainflow.actors.campaign.history import CampaignEvent, StreamSealed
 from domainflow.actors.campaign.progress import account
 from domainflow.actors.campaign.state import Campaign, PhaseState, current
 from domainflow.vocabulary import PHASES, BusinessStatus, CampaignStatus, Phase, PhaseStatus
@@ -75,7 +75,7 @@ def evolve(state: Campaign, event: CampaignEvent) -> Campaign:
                 PhaseState(status=PhaseStatus.SKIPPED if p in skip else PhaseStatus.CONFIGURED) for p in PHASES
             )
             return replace(state, created=event, phases=phases)
-        case CampaignQueued() | CampaignArchived() | CampaignDeleted() | CampaignCompleted():
+        case CampaignQueued() | CampaignArchived() | CampaignDeleted() | CampaignCompleted() | StreamSealed():
             return _evolve_life(state, event)
         case CampaignBegun() | CampaignResumed():
             return _with_current(state, PhaseStatus.IN_PROGRESS)
@@ -137,6 +137,8 @@ def _evolve_life(state: Campaign, event: CampaignEvent) -> Campaign:
             return replace(state, deleted=True)
         case CampaignQueued():
             return replace(state, reason="")
+        case StreamSealed(state=sealed):
+            return sealed
         case _:
             return state
 

@@ -63,6 +63,10 @@ class ArchiveCampaign(Word, frozen=True, kw_only=True, tag="campaign.archive"):
     """Put an ended campaign aside."""
 
 
+class SealCampaign(Word, frozen=True, kw_only=True, tag="campaign.seal"):
+    """Have its state stand for all events so far, so that they may be archived."""
+
+
 class DeleteCampaign(Word, frozen=True, kw_only=True, tag="campaign.delete"):
     """Take it out of every list; its events stay."""
 
@@ -123,6 +127,7 @@ CampaignCommand: TypeAlias = (
     | CancelCampaign
     | RetryCampaign
     | ArchiveCampaign
+    | SealCampaign
     | DeleteCampaign
     | ConfigurePhase
     | StartPhase

@@ -9,7 +9,6 @@ from domainflow.actors.campaign.events import (
     CampaignCancelled,
     CampaignCompleted,
     CampaignDeleted,
-    CampaignEvent,
     CampaignFailed,
     CampaignPaused,
     CampaignQueued,
@@ -17,8 +16,9 @@ from domainflow.actors.campaign.events import (
     PauseRequested,
     PhaseStarted,
 )
+from domainflow.actors.campaign.history import CampaignEvent, StreamSealed
 from domainflow.actors.campaign.state import Campaign, PhaseState, current, opened
-from domainflow.actors.effects import ADMISSION, CLAIMER, Account, Effect, Mark, Open, Shift, Tell, Wake
+from domainflow.actors.effects import ADMISSION, CLAIMER, Account, Effect, Mark, Open, Picture, Shift, Tell, Wake
 from domainflow.store.port import CampaignMark, Ledger, OpenItem
 from domainflow.vocabulary import PHASES, CampaignStatus, Phase, PhaseStatus
 
@@ -59,6 +59,8 @@ def react(state: Campaign, event: CampaignEvent) -> tuple[Effect, ...]:
             return (Shift(Ledger.DROP), Mark(CampaignMark(deleted=True)))
         case CampaignArchived():
             return (Mark(CampaignMark(business_status="archived")),)
+        case StreamSealed():
+            return (Picture(),)
         case CampaignPaused() | CampaignCompleted():
             return (Tell(ADMISSION, Wake()),)  # a run slot is free
         case _:

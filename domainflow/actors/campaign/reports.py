@@ -9,7 +9,6 @@ from domainflow.actors.campaign.events import (
     BatchesAccounted,
     CampaignBegun,
     CampaignCompleted,
-    CampaignEvent,
     CampaignFailed,
     CampaignPaused,
     HolderAdded,
@@ -19,6 +18,7 @@ from domainflow.actors.campaign.events import (
     PhaseStarted,
 )
 from domainflow.actors.campaign.evolution import Events, S, evolve
+from domainflow.actors.campaign.history import CampaignEvent
 from domainflow.actors.campaign.messages import AccountBatches, BeginCampaign, CampaignReport, ObserveLedger
 from domainflow.actors.campaign.state import Campaign, PhaseState, current, total_of, upcoming, waits_for_step, width_of
 from domainflow.vocabulary import Phase, PhaseStatus
