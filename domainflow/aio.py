@@ -143,6 +143,7 @@ class AsyncOperations(_Awaited):
 
     campaigns = _awaited(Operations.campaigns)
     release = _awaited(Operations.release)
+    archive = _awaited(Operations.archive)
     alerts = _awaited(Operations.alerts)
     resolve_alert = _awaited(Operations.resolve_alert)
 

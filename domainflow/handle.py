@@ -23,6 +23,7 @@ from domainflow.actors.campaign.messages import (
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,
+    SealCampaign,
     SkipPhase,
     StartCampaign,
     StartPhase,
@@ -166,6 +167,10 @@ class CampaignHandle:
         return rest.view
 
     # --- within the house
+
+    def seal(self, version: int, *, timeout_s: float) -> Ack:
+        """Have its state at a version stand for all events so far. Raises VersionConflict: it stands elsewhere."""
+        return self._command(SealCampaign(), timeout_s=timeout_s, expected_version=version)
 
     def _command(
         self,

@@ -7,6 +7,7 @@ process; every read comes from Postgres.
 import time
 import uuid
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from domainflow.actors.monitor.messages import ResolveAlert
 from domainflow.actors.pattern.actor import source_stream
 from domainflow.actors.pattern.messages import ReserveOffsets
 from domainflow.actors.rules import Ack
+from domainflow.archiving import Archiving
 from domainflow.errors import Denied, InvalidInput, KeyReused, NotFound, VersionConflict
 from domainflow.handle import CampaignHandle
 from domainflow.ids import new_id
@@ -27,6 +29,7 @@ from domainflow.security.context import Context, Principal
 from domainflow.security.input import check_key, checked_spec
 from domainflow.spec import CampaignSpec, KeywordRule, PatternSource, Source
 from domainflow.store import campaigns, feed, reconcile_sql, sources, streams
+from domainflow.store.archives import Archive
 from domainflow.store.campaigns import Summary
 from domainflow.store.feed import Position
 from domainflow.store.transaction import Kind
@@ -38,6 +41,7 @@ from domainflow.work import dns_resolvers, freezing, generation
 __all__ = ["CampaignHandle", "Operations"]
 
 CREATE_S: Final = 60.0
+MOST_DAYS: Final = 36_500
 RESOLVE_S: Final = 10.0
 MOST_SAID: Final = 500  # characters
 LEAST_S: Final = 0.05  # that another try is given
@@ -130,6 +134,20 @@ class Operations:
         self._parts.note("released", self.principal, "quarantine.release", rule, stream=stream)
         with self._parts.store.upkeep(Kind.SWEEP) as connection:
             reconcile_sql.release(connection, stream)
+
+    def archive(self, older_than_days: float, *, most: int = 100) -> list[Archive]:
+        """Move the events of ended campaigns of the tenant into files of this host; return where each one's are now.
+
+        Up to `most` (1 or higher): those that nothing has happened to for so long, and whatever is sealed already. What
+        is interrupted at any point the next call completes. A campaign that moves meanwhile, or whose events do not
+        prove its state, stays as it is; the latter is said in the log.
+
+        Raises InvalidInput, Denied; OSError: a file cannot be written, and its events stay.
+        """
+        if not 0 <= older_than_days <= MOST_DAYS or most < 1:
+            raise InvalidInput(f"archive: days: {older_than_days} must be from 0 to {MOST_DAYS}, and most 1 or higher")
+        self._must("campaigns:delete")
+        return list(islice(Archiving(self._parts, self.principal).archived(older_than_days), most))
 
     def alerts(self, *, resolved: bool = False) -> list[AlertView]:
         """Return what needs a person in the principal's tenant, oldest first. Raises Denied.

@@ -34,16 +34,16 @@ class Archiver:
         self._store = store
         self.folder = folder
 
-    def archive(self, due: Due) -> Archive | None:
-        """Have a sealed stream's events in a file instead of the database; return where they are.
+    def is_sealed(self, due: Due) -> bool:
+        """Whether it is sealed by a program that folds as this one does: no other one can prove the seal."""
+        return due.sealed and self._seal(due).fold_version == RULES.fold_version
 
-        None: another version of this program sealed it, and only its own could prove that; it must be sealed anew.
+    def archive(self, due: Due) -> Archive:
+        """Have a sealed stream's events in a file instead of the database; return where they are.
 
         Raises Corrupt: they do not prove the seal, and stay; OSError: so does what cannot be written; StoreUnavailable.
         """
         seal = self._seal(due)
-        if seal.fold_version != RULES.fold_version:
-            return None
         file = file_of(self.folder, due.tenant, due.stream, due.version)
         digest = archive_files.write(file, self._proven(due, seal))
         mine = Archive(due.stream, due.tenant, due.version, socket.gethostname(), str(file), digest)
@@ -57,10 +57,19 @@ class Archiver:
         self.clear(due.stream)
         return recorded
 
+    def clear_left(self) -> None:
+        """Delete what somebody archived, and was killed before he had deleted all of it."""
+        while (stream := self._left()) is not None:
+            self.clear(stream)
+
     def clear(self, stream: str) -> None:
         """Delete what is left of a stream's archived events, a slice after the other."""
         while self._delete_slice(stream):
             pass
+
+    def _left(self) -> str | None:
+        with self._store.upkeep(Kind.SWEEP) as connection:
+            return archives.left(connection)
 
     def _delete_slice(self, stream: str) -> int:
         with self._store.upkeep(Kind.UPKEEP) as connection:

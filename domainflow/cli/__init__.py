@@ -24,6 +24,7 @@ docs/cli.md says more."""
 VERBS: Final = {
     "run": ("run:run", "Create a campaign from a spec file and run it here until it ends."),
     "verify": ("verify:verify", "Prove what is stored: chains, states, ledgers, results. Exit 1 if there are faults."),
+    "archive": ("archive:archive", "Move the events of campaigns that ended long ago into files."),
     "reconcile": ("reconcile:reconcile", "Show what would be mended, and what is in quarantine. Exit 1 if any is."),
     "alerts": ("alerts:alerts", "Show what needs a person. Exit 1 if anything does."),
     "lab": ("lab:lab", "Serve a small internet on loopback, made from a seed, until Ctrl-C."),

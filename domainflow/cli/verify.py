@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -16,12 +19,16 @@ from domainflow.verify import Progress as Told
 from domainflow.verify import verify as faults_of
 
 
-def verify(*, options: Global) -> int:
+def verify(
+    *,
+    archive: Annotated[Path | None, Parameter(help="Prove the files of this folder of archives too.")] = None,
+    options: Global,
+) -> int:
     """Prove what is stored: chains, states, ledgers, results. Exit 1 if there are faults."""
     output = Output(json=options.json)
     number = 0
     with opened(options, campaigns=False, work=False) as (runtime, _), _bar() as told:
-        for fault in faults_of(runtime.store, progress=told):
+        for fault in faults_of(runtime.store, archive=archive, progress=told):
             number += 1
             _say(output, fault)
     if options.json:

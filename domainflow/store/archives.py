@@ -53,6 +53,7 @@ select stream, tenant, version, host, file, sha256 from domainflow.archive where
 ALL: Final[LiteralString] = """
 select stream, tenant, version, host, file, sha256 from domainflow.archive where stream > %s order by stream limit %s
 """
+COUNT: Final[LiteralString] = "select count(*) from domainflow.archive"
 LEFT: Final[LiteralString] = "select stream from domainflow.archive where deleted_at is null order by stream limit 1"
 DELETE: Final[LiteralString] = "select domainflow.delete_archived(%s, %s)"
 BEGINNINGS: Final[LiteralString] = "select stream, version from domainflow.archive where stream = any(%s)"

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.store.port import Recorded
+from domainflow.store.streams import beginning
 from domainflow.store.verify_sql import Span
 
 Instant: TypeAlias = Connection[TupleRow]  # what `verify_sql.instant` opened; above this floor it is only passed on
@@ -31,7 +32,6 @@ EVENTS: Final[LiteralString] = """
 select stream, version, tenant, 0, type, type_version, context, body, hash
   from domainflow.event where stream = %s and version > %s order by version limit %s
 """
-BEGINS: Final[LiteralString] = "select version from domainflow.archive where stream = %s"
 CAMPAIGN_ROW: Final[LiteralString] = """
 select tenant, principal, name, source_stream, base, count, business_status, deleted_at is not null
   from domainflow.campaign where id = %s
@@ -161,8 +161,8 @@ def events(connection: Instant, stream: str, *, begins: int, page: int = PAGE) -
 
 def first_event(connection: Instant, stream: str) -> Recorded | None:
     """Return a stream's first event that is not archived; None: there is no such stream."""
-    row = connection.execute(BEGINS, (stream,)).fetchone()
-    return next(events(connection, stream, begins=row[0] if row else 1, page=1), None)
+    begins = beginning(connection, stream)[0] + 1
+    return next(events(connection, stream, begins=begins, page=1), None)
 
 
 def stream_exists(connection: Instant, stream: str) -> bool:

@@ -46,8 +46,8 @@ select coalesce(sum(version), 0)::bigint from domainflow.head where stream betwe
 """
 COUNT_SOURCES: Final[LiteralString] = "select count(*) from domainflow.source"
 
-# The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it. What is
-# archived is not looked at, be it still there: the seal's hash covers the one that is kept of the event before it.
+# The preimage as `chain` has it. A time that is no number of microseconds cannot have been hashed: no hash fits it.
+# What is archived is not looked at, be it still there: the seal's hash covers the one that is kept of the event before.
 CHAINS: Final[LiteralString] = """
 with walked as (
   select e.stream, e.version, e.tenant, e.hash,

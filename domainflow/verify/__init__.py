@@ -6,17 +6,20 @@ not judged: a stream whose versions, hashes or head are wrong is named once and 
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Final, TypeAlias
 
-from domainflow.store import verify_rows, verify_sql
+from domainflow.store import archives, verify_rows, verify_sql
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.postgres import Postgres
+from domainflow.verify.archived import check_archive
 from domainflow.verify.slices import check_next, check_span, check_stream, check_streams
 from domainflow.verify.sources import check_source
 
 __all__ = ["KINDS", "Fault", "Kind", "Progress", "check_next", "check_stream", "check_streams", "verify"]
 
 KINDS: Final = tuple(Kind)
+ARCHIVES_AT_ONCE: Final = 20  # of one instant
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # step, done of it, of how many
 
@@ -25,7 +28,7 @@ def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
-def verify(store: Postgres, *, progress: Progress = _silent) -> Iterator[Fault]:
+def verify(store: Postgres, *, archive: Path | None = None, progress: Progress = _silent) -> Iterator[Fault]:
     """Yield every fault of a store, as it is found; nothing where all is well.
 
     A runtime may work beside it: what must agree is read as of one instant, a span of streams with all that belongs to
@@ -34,6 +37,8 @@ def verify(store: Postgres, *, progress: Progress = _silent) -> Iterator[Fault]:
 
     Args:
         store: any runtime's, or one opened for this.
+        archive: the folder of what was archived, and it is proven too. None: of an archived stream what begins with its
+            seal is proven, and that the seal follows an event of the hash that was recorded.
         progress: told which step it is and how much of it is done: streams, statements across them, sources. What is
             born meanwhile can take it beyond the total.
 
@@ -47,6 +52,8 @@ def verify(store: Postgres, *, progress: Progress = _silent) -> Iterator[Fault]:
             yield from verify_sql.faults_across_streams(instant, query)
         progress("across streams", number, len(verify_sql.ACROSS_STREAMS))
     yield from _check_all_sources(store, progress)
+    if archive is not None:
+        yield from _check_all_archives(store, archive, progress)
 
 
 def _check_all_streams(store: Postgres, progress: Progress) -> Iterator[Fault]:
@@ -75,3 +82,18 @@ def _check_all_sources(store: Postgres, progress: Progress) -> Iterator[Fault]:
                 yield from check_source(instant, source)
                 progress("sources", next(numbers), total)
         last = page[-1]
+
+
+def _check_all_archives(store: Postgres, folder: Path, progress: Progress) -> Iterator[Fault]:
+    with verify_sql.instant(store.dsn) as instant:
+        total = verify_sql.count(instant, archives.COUNT)
+    numbers, after = count(1), ""
+    while True:
+        with verify_sql.instant(store.dsn) as instant:
+            page = archives.page(instant, after, most=ARCHIVES_AT_ONCE)
+            if not page:
+                return
+            for archive in page:
+                yield from check_archive(instant, archive, folder)
+                progress("archives", next(numbers), total)
+        after = page[-1].stream

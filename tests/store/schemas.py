@@ -32,7 +32,8 @@ select 'constraint ' || k.conrelid::regclass || ' ' || k.conname || ' ' || pg_ge
   from pg_constraint k where k.connamespace = to_regnamespace('domainflow')
 union all
 select 'policy ' || p.polrelid::regclass || ' ' || p.polname || ' ' || p.polroles::regrole[]::text || ' '
-       || pg_get_expr(p.polqual, p.polrelid) || ' ' || pg_get_expr(p.polwithcheck, p.polrelid)
+       || p.polcmd::text || ' ' || pg_get_expr(p.polqual, p.polrelid) || ' '
+       || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '')
   from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace = to_regnamespace('domainflow')
 union all
 select 'function ' || pg_get_functiondef(f.oid) from pg_proc f where f.pronamespace = to_regnamespace('domainflow')

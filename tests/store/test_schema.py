@@ -15,8 +15,8 @@ from domainflow.store.transaction import Kind, transaction
 __all__ = ["emptied", "migrated"]  # fixtures
 
 TENANT_TABLES = {
-    "batch", "campaign", "command", "event", "head", "hit", "idempotency", "projection", "quarantine", "quota",
-    "snapshot", "source", "source_chunk", "work_item",
+    "archive", "batch", "campaign", "command", "event", "head", "hit", "idempotency", "projection", "quarantine",
+    "quota", "snapshot", "source", "source_chunk", "work_item",
 }  # fmt: skip
 
 
