@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from domainflow.actors.hub import EVERY, LOOK_AGAIN_S
-from domainflow.errors import AskTimeout, InvalidInput, Unavailable, VersionConflict
+from domainflow.errors import Archived, AskTimeout, InvalidInput, Unavailable, VersionConflict
 from domainflow.security.context import Principal
 from domainflow.security.input import check_identifier
 from domainflow.store import feed, projections
@@ -61,8 +61,9 @@ class Projector:
     def step(self) -> float:
         """Apply the next page to each generation of this version; return how long to wait before the next step, s.
 
-        Raises VersionConflict: a higher version has taken its place; StoreUnavailable: the next step knows what was
-        done. What `apply` and `clear` raise is raised, an error of Postgres as one of ours, and nothing is done.
+        Raises VersionConflict: a higher version has taken its place; Archived: events that it had not applied have left
+        the database, and it must be built anew; StoreUnavailable: the next step knows what was done. What `apply` and
+        `clear` raise is raised, an error of Postgres as one of ours, and nothing is done.
         """
         found = self._generations()
         live = next((each for each in found if each.live), None)
@@ -73,7 +74,7 @@ class Projector:
         if not mine:
             raise VersionConflict(f"projection {self._key.name} is at a higher version than {self._projection.version}")
         self._followings = {each.number: self._following(each) for each in mine}
-        rests = [self._advance(each) for each in mine]
+        rests = [self._advance_unless_torn(each) for each in mine[:-1]] + [self._advance(mine[-1])]
         rests += [self._clear(each) for each in found if each.number < first]
         return min(rests)
 
@@ -140,6 +141,13 @@ class Projector:
     def _following(self, generation: Generation) -> Following:
         known = self._followings.get(generation.number)
         return known or Following(self._parts, self._principal, generation.position)
+
+    def _advance_unless_torn(self, generation: Generation) -> float:
+        """Leave one where it is that what is archived was before: the one that is built beside it takes its place."""
+        try:
+            return self._advance(generation)
+        except Archived:
+            return LOOK_AGAIN_S
 
     def _advance(self, generation: Generation) -> float:
         following = self._followings[generation.number]

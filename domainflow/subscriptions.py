@@ -53,15 +53,15 @@ class Following:
             torn = archives.torn(connection, tenant, self.position)
             streams = {placed.recorded.stream for placed in page.events}
             begins = archives.beginnings(connection, streams) if streams else {}
-            ids = {campaign_of(stream) for stream in streams.union(each.stream for each in torn)}
+            ids = {campaign_of(stream) for stream in streams}
             if unknown := ids - self._owners.keys():
                 self._owners |= campaigns.owners(connection, unknown)
+        if torn is not None:
+            raise torn.error("a subscription would leave some out; begin at 0.0.0, where the seal comes first")
+        self._move(page)
         # Of a campaign whose row is gone nobody is the owner.
         owner = self._owners.get
         visible = {id_ for id_ in ids if gate.visible(self._principal, tenant=tenant, owner=owner(id_, ""))}
-        if lost := next((each for each in torn if campaign_of(each.stream) in visible), None):
-            raise lost.error("a subscription would leave some out; begin at 0.0.0, where the seal comes first")
-        self._move(page)
         if len(self._owners) > MOST_OWNERS:
             self._owners.clear()
         changes = [

@@ -61,6 +61,7 @@ TORN: Final[LiteralString] = """
 select stream, tenant, version, host, file, sha256 from domainflow.archive
  where tenant = %(tenant)s and (last_era, last_xid, last_seq) > (%(era)s::int, %(xid)s::text::xid8, %(seq)s::bigint)
    and (first_era, first_xid, first_seq) <= (%(era)s::int, %(xid)s::text::xid8, %(seq)s::bigint)
+ limit 1
 """
 
 
@@ -136,7 +137,8 @@ def beginnings(connection: Connection[TupleRow], streams: Collection[str]) -> di
     return dict(connection.execute(BEGINNINGS, (list(streams),)).fetchall())
 
 
-def torn(connection: Connection[TupleRow], tenant: str, position: Position) -> list[Archive]:
-    """Return the archives of which some events stand up to a place in the feed, and some behind it."""
+def torn(connection: Connection[TupleRow], tenant: str, position: Position) -> Archive | None:
+    """Return an archive of which some events stand up to a place in the feed, and some behind it."""
     place = {"tenant": tenant, "era": position.era, "xid": str(position.xid), "seq": position.seq}
-    return [Archive(*row) for row in connection.execute(TORN, place).fetchall()]
+    row = connection.execute(TORN, place).fetchone()
+    return Archive(*row) if row else None

@@ -7,6 +7,8 @@ from plant import Plant, done, running, words
 from stored import TENANT, Hand, fresh_uuid
 
 from domainflow.actors.campaign.events import CampaignArchived, CampaignBegun, CampaignDeleted
+from domainflow.actors.campaign.evolution import FOLD_VERSION
+from domainflow.actors.campaign.history import StreamSealed
 from domainflow.actors.campaign.state import Campaign
 from domainflow.actors.rules import encode
 from domainflow.verify import Kind
@@ -41,7 +43,15 @@ def _half_an_answer(hand: Hand) -> None:
     )
 
 
+def _seal_another_state(hand: Hand) -> None:
+    row = hand.connection.execute("select state from domainflow.snapshot where stream = %s", (done(hand),)).fetchone()
+    assert row is not None
+    state = msgspec.structs.replace(msgspec.msgpack.decode(row[0], type=Campaign), reason="another")
+    hand.append(done(hand), StreamSealed(fold_version=FOLD_VERSION, state=state))
+
+
 STREAM_PLANTS: Final = (
+    Plant(Kind.SEAL_DIFFERS, done, _seal_another_state),
     Plant(
         Kind.VERSION_GAP,
         done,
