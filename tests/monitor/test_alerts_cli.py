@@ -1,10 +1,17 @@
 """`domainflow alerts`: what it shows, what it exits with, and that one can be resolved from another process."""
 
+import json
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from called import Called
+from child import SOON_S
 from databases import Database
 from durable import Actor, acting, emptied, migrated
 from msgspec.structs import replace
@@ -85,3 +92,51 @@ def test_what_is_not_there_cannot_be_resolved(
     called = Called(capsys, *words(emptied, home, *more))
     assert (called.code, called.out) == (2, "")
     assert called.err == f"error: {rule}\n"
+
+
+# --- followed
+
+
+def read(process: subprocess.Popen[bytes]) -> str:
+    """The next line; it comes soon, or never."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], SOON_S)[0], "it says nothing"
+    line = process.stdout.readline().decode()
+    assert line, f"it ended with {process.wait()}"
+    return line
+
+
+@contextmanager
+def watched(database: Database, home: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command as a person has it: a process that goes on until it is told to end."""
+    command = [sys.executable, "-m", "domainflow", *words(database, home, "--watch", *more)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 - our own program
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SOON_S) == 0
+        finally:
+            process.kill()
+
+
+def test_who_watches_sees_what_is_open_what_is_raised_and_what_is_resolved(
+    emptied: Database, home: Path, other: Actor
+) -> None:
+    subject, mend = campaign_still(other, emptied)
+    with watching(emptied, home) as runtime:
+        the_alert(runtime, AlertKind.CAMPAIGN_STILL)
+        with watched(emptied, home) as people, watched(emptied, home, "--json") as program:
+            assert f"critical  1  campaign_still  {subject}  status running, " in read(people)
+            first = json.loads(read(program))
+            assert (first["number"], first["subject"], first["resolved"]) == (1, subject, None)
+            mend()
+            assert f"resolved  1  campaign_still  {subject}  by monitor: its cause is gone" in read(people)
+            assert json.loads(read(program))["resolved"]["by"] == "monitor"
+            second, _ = work_not_taken(other, emptied)
+            assert f"warning  2  work_not_taken  {second}  " in read(people)
+            assert json.loads(read(program))["number"] == 2
+
+
+def test_who_watches_does_nothing_else(emptied: Database, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    called = Called(capsys, *words(emptied, home, "--watch", "--resolved"))
+    assert (called.code, called.err) == (2, "error: --watch: stands alone\n")
