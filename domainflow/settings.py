@@ -29,6 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     monitor_s: Annotated[float, Meta(ge=0.05, le=600)] = 5.0  # between two looks for what needs a person
     stall_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # for which what should move may stand still
     held_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 600.0  # for which a batch may be in hand
+    lag_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0  # for which the feed may be held back, or a caller wait
+    least_free_mib: Annotated[int, Meta(ge=200, le=1_000_000_000)] = 1_000  # on the disks of home and server
     verify_events_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 100  # by the monitor, of all there are; 0: none
     retention_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0  # of an ended campaign, and it is archived; 0: never
 

@@ -25,6 +25,7 @@ from domainflow.actors.leader import Leader
 from domainflow.actors.listener import Listener
 from domainflow.actors.monitor import alerts
 from domainflow.actors.monitor.actor import AlertActors, Monitor
+from domainflow.actors.monitor.own import Own
 from domainflow.actors.monitor.verifying import Verifying
 from domainflow.actors.notifier import Moved, Notifier, Outbox
 from domainflow.actors.pattern import actor as pattern
@@ -263,6 +264,7 @@ class Parts:
         return Monitor(
             self.store,
             self.verifying,
+            self._own,
             AlertActors(lambda: self.find("alerts"), self.alerts_spec),
             runtime=self.runtime,
             settings=self.settings,
@@ -272,6 +274,11 @@ class Parts:
     def _retention(self) -> Retention:
         days = self.settings.retention_days
         return Retention(self.store, self.archiver, runtime=self.runtime, retention_days=days)
+
+    @property
+    def _own(self) -> Own:
+        folders = (self.home, self.home / "postgres" / "data")
+        return Own(self.runtime, self.presence, self.store.pools, folders, self.settings)
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         loaded = self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)

@@ -11,8 +11,11 @@ insert into domainflow.runtime (id, host, pid, lock_key, lease_until)
 values (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
 """
 TAKE_LOCK: Final[LiteralString] = "select pg_advisory_lock(%s)"
+# By the database's clock, which is not ours and may have been set: whether it was over until now is for it to say.
 RENEW: Final[LiteralString] = """
-update domainflow.runtime set lease_until = clock_timestamp() + make_interval(secs => %s) where id = %s returning 1
+update domainflow.runtime r set lease_until = clock_timestamp() + make_interval(secs => %s)
+  from (select id, lease_until < clock_timestamp() as lapsed from domainflow.runtime where id = %s) before
+ where r.id = before.id returning before.lapsed
 """
 MOVE_LOCK: Final[LiteralString] = "update domainflow.runtime set lock_key = %s where id = %s"
 UNREGISTER: Final[LiteralString] = "delete from domainflow.runtime where id = %s"
@@ -71,9 +74,10 @@ def move_lock(connection: Connection[TupleRow], runtime: str, lock_key: int) -> 
     connection.execute(MOVE_LOCK, (lock_key, runtime))
 
 
-def renew(connection: Connection[TupleRow], runtime: str, *, lease_s: float) -> bool:
-    """Extend the lease; False: this runtime was forgotten."""
-    return connection.execute(RENEW, (lease_s, runtime)).fetchone() is not None
+def renew(connection: Connection[TupleRow], runtime: str, *, lease_s: float) -> bool | None:
+    """Extend the lease; return whether it was over until then. None: this runtime was forgotten."""
+    row = connection.execute(RENEW, (lease_s, runtime)).fetchone()
+    return bool(row[0]) if row else None
 
 
 def release_some(connection: Connection[TupleRow], runtime: str) -> bool:

@@ -6,7 +6,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.store import reconcile_sql
-from domainflow.store.watched import MOST, Overdue, Still, Waiting, Watched
+from domainflow.store.watched import MOST, Behind, Overdue, Silent, Still, Waiting, Watched, Writer
 from domainflow.store.work_items import SUSPECT_AFTER
 
 LIVE: Final[LiteralString] = "with live as materialized (select id from domainflow.live_runtime)"
@@ -50,7 +50,36 @@ select c.stream, c.tenant, h.owner::text, count(*),
    and h.owner in (select id from live)
  group by c.stream, c.tenant, h.owner order by 5 desc limit %(most)s
 """  # noqa: S608 - constants of this file
-RUNTIMES: Final[LiteralString] = "select count(*) from domainflow.live_runtime"
+# How old it is Postgres hides, of whoever's it is not; which one it is and whose it does not.
+WRITERS: Final[LiteralString] = """
+select xid::text::bigint, pid, coalesce(database, ''), coalesce(usename, ''), coalesce(application, ''),
+       coalesce(state, '')
+  from (select backend_xid as xid, pid, datname as database, usename, application_name as application, state
+          from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
+        union all select transaction, 0, database, owner, gid, 'prepared' from pg_prepared_xacts) writer
+ order by age(xid) desc limit %(most)s
+"""
+# A projection's place moves past whatever it looked at, so the next event behind it tells, whoever's it is.
+BEHIND: Final[LiteralString] = """
+select p.tenant, p.name, p.version, p.generation, extract(epoch from clock_timestamp() - e.recorded_at)::float8
+  from domainflow.projection p cross join lateral (
+    select era, xid, recorded_at from domainflow.event where (era, xid, seq) > (p.era, p.xid, p.seq)
+     order by event.era, event.xid, event.seq limit 1) e
+ where p.live and e.recorded_at < clock_timestamp() - make_interval(secs => %(lag_s)s)
+   and (e.era, e.xid) < ((select max(era) from domainflow.era), pg_snapshot_xmin(pg_current_snapshot()))
+ order by e.recorded_at limit %(most)s
+"""
+SILENT: Final[LiteralString] = """
+select r.id::text, r.host, r.pid, extract(epoch from clock_timestamp() - r.lease_until)::float8
+  from domainflow.runtime r
+ where r.lease_until < clock_timestamp()
+   and exists (select 1 from pg_locks l
+                where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+                  and (l.classid::bigint << 32) | l.objid::bigint = r.lock_key)
+ order by r.lease_until limit %(most)s
+"""
+ALIVE: Final[LiteralString] = "select id::text from domainflow.live_runtime order by id"
 TENANTS: Final[LiteralString] = "select tenant from domainflow.head where stream like 'monitor/%' order by tenant"
 TENANT_OF: Final[LiteralString] = """
 select tenant from (
@@ -61,20 +90,25 @@ select tenant from (
 """
 
 
-def observe(connection: Connection[TupleRow], *, stall_s: float, held_s: float) -> Watched:
-    """Return what has stood for `stall_s`, or was taken `held_s` ago or later; in a transaction of REPEATABLE READ."""
-    values = {"stall_s": stall_s, "held_s": held_s, "most": MOST, "suspect_after": SUSPECT_AFTER}
+def observe(connection: Connection[TupleRow], *, stall_s: float, held_s: float, lag_s: float) -> Watched:
+    """Return what is as it is for `stall_s`, `held_s` or `lag_s`, or may be; in a transaction of REPEATABLE READ."""
+    values = {"stall_s": stall_s, "held_s": held_s, "lag_s": lag_s, "most": MOST, "suspect_after": SUSPECT_AFTER}
     connection.execute(reconcile_sql.READ_ONLY)
     still = tuple(Still(*row) for row in connection.execute(STILL, values).fetchall())
     waiting = [
         *connection.execute(READY, values).fetchall(),
         *connection.execute(CLAIMED, values).fetchall(),
     ]
-    overdue = tuple(Overdue(*row) for row in connection.execute(OVERDUE, values).fetchall())
-    alone = tuple(reconcile_sql.in_quarantine(connection))
-    row = connection.execute(RUNTIMES).fetchone()
-    runtimes = int(row[0]) if row else 0
-    return Watched(still, tuple(Waiting(*each) for each in waiting), overdue, alone, runtimes)
+    return Watched(
+        still=still,
+        waiting=tuple(Waiting(*row) for row in waiting),
+        overdue=tuple(Overdue(*row) for row in connection.execute(OVERDUE, values).fetchall()),
+        alone=tuple(reconcile_sql.in_quarantine(connection)),
+        writers=tuple(Writer(*row) for row in connection.execute(WRITERS, values).fetchall()),
+        behind=tuple(Behind(*row) for row in connection.execute(BEHIND, values).fetchall()),
+        silent=tuple(Silent(*row) for row in connection.execute(SILENT, values).fetchall()),
+        alive=tuple(row[0] for row in connection.execute(ALIVE).fetchall()),
+    )
 
 
 def tenants(connection: Connection[TupleRow]) -> list[str]:

@@ -129,13 +129,18 @@ class PoolState(Struct, frozen=True):
     size: int  # connections that it has
     free: int
     waiting: int  # callers
+    refused: int  # callers so far that were not given any, in time or at all
 
 
 def state(pool: ConnectionPool[Connection[TupleRow]]) -> PoolState:
     """Return how a pool is just now."""
     told = pool.get_stats()
     return PoolState(
-        pool.name.removeprefix("domainflow-"), told["pool_size"], told["pool_available"], told["requests_waiting"]
+        pool.name.removeprefix("domainflow-"),
+        told["pool_size"],
+        told["pool_available"],
+        told["requests_waiting"],
+        told.get("requests_errors", 0),  # not there before the first one
     )
 
 

@@ -21,6 +21,7 @@ from domainflow.store.transaction import Kind, transaction
 LISTEN: Final[LiteralString] = "listen domainflow"
 RENEWALS_A_LEASE: Final = 5
 TRUSTED: Final = 0.9  # of a lease: two clocks may differ a little in how long it is
+LATE: Final = 0.25  # of a lease: with less of it left a renewal is late; one in time leaves at least 0.4
 LOCK_BITS: Final = 63  # of chance: nobody else's lock is ever waited for
 
 
@@ -36,7 +37,8 @@ class Presence:
         self._registered = False
         self._renewed_at_s = 0.0  # when the renewal that succeeded last began: the lease lasts from then on at least
         self._held_until_s = 0.0
-        self.lapses = 0  # times that the lease had run out before it was renewed
+        self.lapses = 0  # times that the lease had run out before it was renewed, by either clock
+        self.late = 0  # renewals that came late, or too late
 
     def holds_lease(self) -> bool:
         """Whether the lease is not over yet, by this process's own clock: known with no connection, after any sleep.
@@ -46,18 +48,22 @@ class Presence:
         """
         return time.monotonic() < self._held_until_s
 
+    def is_late(self) -> bool:
+        """Whether it should have renewed its lease by now. For any thread."""
+        return self._held_until_s - time.monotonic() < LATE * self._lease_s
+
     def appear(self) -> None:
         """Be there: take the lock, write the row or renew it. Raises StoreUnavailable."""
         self.disconnect()
         connection, began_s = self._connect(), time.monotonic()
         try:
-            self._register(connection)
+            lapsed = self._register(connection)
             connection.execute(LISTEN)
         except psycopg.Error as error:
             connection.close()
             raise StoreUnavailable(f"cannot register this runtime: {error}") from error
         self._connection = connection
-        self._renewed(began_s)
+        self._renewed(began_s, lapsed=lapsed)
 
     def listen(self, wait_s: float) -> list[str]:
         """Return the hints of the next `wait_s` seconds, at once when there is one; keep the lease meanwhile.
@@ -94,13 +100,16 @@ class Presence:
         with transaction(connection, Kind.OWNERSHIP):
             return leases.release_some(connection, self._runtime)
 
-    def _register(self, connection: Connection[TupleRow]) -> None:
-        if self._registered and leases.renew(connection, self._runtime, lease_s=self._lease_s):
+    def _register(self, connection: Connection[TupleRow]) -> bool:
+        """Write the row, or renew it and say whether the lease was over."""
+        lapsed = leases.renew(connection, self._runtime, lease_s=self._lease_s) if self._registered else None
+        if lapsed is not None:
             leases.move_lock(connection, self._runtime, secrets.randbits(LOCK_BITS))
-            return
+            return lapsed
         host, lock_key = leases.Host(socket.gethostname(), os.getpid()), secrets.randbits(LOCK_BITS)
         leases.register(connection, self._runtime, host=host, lock_key=lock_key, lease_s=self._lease_s)
         self._registered = True
+        return False
 
     def _listen(self, wait_s: float) -> list[str]:
         if self._connection is None:
@@ -109,14 +118,17 @@ class Presence:
         began_s = time.monotonic()
         if began_s - self._renewed_at_s <= self._lease_s / RENEWALS_A_LEASE:
             return hints
-        if leases.renew(self._connection, self._runtime, lease_s=self._lease_s):
-            self._renewed(began_s)
-        else:
+        lapsed = leases.renew(self._connection, self._runtime, lease_s=self._lease_s)
+        if lapsed is None:
             self._registered = False
             self.appear()
+        else:
+            self._renewed(began_s, lapsed=lapsed)
         return hints
 
-    def _renewed(self, began_s: float) -> None:
-        self.lapses += 0.0 < self._held_until_s < began_s
+    def _renewed(self, began_s: float, *, lapsed: bool) -> None:
+        if self._held_until_s > 0.0:  # not the first time
+            self.lapses += lapsed or self._held_until_s < began_s
+            self.late += lapsed or self._held_until_s - began_s < LATE * self._lease_s
         self._renewed_at_s = began_s
         self._held_until_s = began_s + TRUSTED * self._lease_s

@@ -42,6 +42,36 @@ class Overdue(Struct, frozen=True):
     late_s: float  # the oldest
 
 
+class Writer(Struct, frozen=True):
+    """A transaction that may still write, in any database of the server: what began after it does not show."""
+
+    xid: int
+    pid: int  # 0: prepared, so nobody's
+    database: str
+    user: str
+    application: str  # likewise: the name that it was prepared under
+    state: str  # "": hidden from us
+
+
+class Behind(Struct, frozen=True):
+    """A projection that is read and has not applied what was recorded long ago."""
+
+    tenant: str
+    name: str
+    version: int
+    generation: int
+    behind_s: float  # the oldest
+
+
+class Silent(Struct, frozen=True):
+    """A runtime that has not left, and whose lease is over."""
+
+    runtime: str
+    host: str
+    pid: int
+    late_s: float
+
+
 class Watched(Struct, frozen=True):
     """All of it, as of one instant."""
 
@@ -49,4 +79,7 @@ class Watched(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     overdue: tuple[Overdue, ...] = ()
     alone: tuple[Quarantined, ...] = ()
-    runtimes: int = 1  # alive
+    writers: tuple[Writer, ...] = ()
+    behind: tuple[Behind, ...] = ()
+    silent: tuple[Silent, ...] = ()
+    alive: tuple[str, ...] = ()  # runtimes

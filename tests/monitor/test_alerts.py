@@ -19,6 +19,7 @@ from domainflow.actors.monitor.core import (
     evolve,
 )
 from domainflow.actors.monitor.messages import (
+    BY_SUBJECT,
     SEVERITIES,
     AlertKind,
     AlertRaised,
@@ -40,7 +41,7 @@ from domainflow.store.port import Recorded
 
 STILL, FAULT = AlertKind.CAMPAIGN_STILL, AlertKind.STORE_CONTRADICTS
 NOW_US: Final = 1_700_000_000_000_000
-STALLS: Final = tuple(kind for kind in AlertKind if kind is not FAULT)
+STALLS: Final = tuple(kind for kind in AlertKind if kind not in BY_SUBJECT)
 A, B = Finding(STILL, "campaign/a", (("still_s", "61"),)), Finding(STILL, "campaign/b", ())
 BROKEN: Final = Finding(FAULT, "campaign/a", ())
 

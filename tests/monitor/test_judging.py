@@ -4,18 +4,18 @@ from typing import Final
 
 import pytest
 
-from domainflow.actors.monitor.judging import Judged, Since, judge, of_faults
-from domainflow.actors.monitor.messages import AlertKind, Cause, Finding
+from domainflow.actors.monitor.judging import Judged, Limits, Since, judge, of_faults
+from domainflow.actors.monitor.messages import BY_SUBJECT, AlertKind, Cause, Finding
 from domainflow.store.faults import Fault, Kind
 from domainflow.store.observed import Quarantined
-from domainflow.store.watched import MOST, Overdue, Still, Waiting, Watched
+from domainflow.store.watched import MOST, Behind, Overdue, Silent, Still, Waiting, Watched, Writer
 
-STALL_S, HELD_S = 60.0, 600.0
-ALL: Final = tuple(kind for kind in AlertKind if kind is not AlertKind.STORE_CONTRADICTS)
+LIMITS: Final = Limits(stall_s=60.0, held_s=600.0, lag_s=30.0)
+ALL: Final = tuple(kind for kind in AlertKind if kind not in BY_SUBJECT)
 
 
 def judged(watched: Watched, since: Since | None = None, now_s: float = 1_000.0) -> Judged:
-    return judge(watched, since or {}, now_s=now_s, stall_s=STALL_S, held_s=HELD_S)
+    return judge(watched, since or {}, now_s=now_s, limits=LIMITS)
 
 
 def ready(item: int = 1, fence: int = 0, *, passed_by: bool = True, stream: str = "campaign/a") -> Waiting:
@@ -93,7 +93,7 @@ def test_commands_that_nobody_answers_and_actors_that_cannot_live_are_named() ->
 
 
 def test_work_in_hand_is_named_with_who_has_it_and_work_that_is_not_with_how_many_could() -> None:
-    watched = Watched(waiting=(ready(), held(2, stream="campaign/b")), runtimes=3)
+    watched = Watched(waiting=(ready(), held(2, stream="campaign/b")), alive=("r1", "r2", "r3"))
     by_kind = {each.kind: dict(each.evidence) for each in judged(watched, {(1, 0): 0.0, (2, 1): 0.0}).findings["acme"]}
     assert by_kind == {
         AlertKind.WORK_NOT_TAKEN: {"items": "1", "first_item": "1", "runtimes_alive": "3"},
@@ -107,6 +107,44 @@ def test_where_more_is_the_matter_than_a_look_holds_nothing_of_that_kind_is_gone
     assert set(ALL) - set(judged(full).covered) == {AlertKind.WORK_NOT_TAKEN}
     many = Watched(still=tuple(Still(f"campaign/{n}", "acme", 1, "running", "x", 61.0, 0) for n in range(MOST)))
     assert set(ALL) - set(judged(many).covered) == {AlertKind.CAMPAIGN_STILL, AlertKind.PHASE_NOT_STARTED}
+
+
+def writer(xid: int = 77) -> Writer:
+    return Writer(xid, 4711, "books", "bob", "psql", "idle in transaction")
+
+
+def test_a_transaction_holds_the_feed_back_once_it_was_seen_for_a_while_and_is_named_with_its_session() -> None:
+    cause, another = (AlertKind.FEED_HELD_BACK, "transaction/77"), (AlertKind.FEED_HELD_BACK, "transaction/78")
+    young = judged(Watched(writers=(writer(),)))
+    assert (causes(young), young.undecided, young.since) == ([], (cause,), {77: 1_000.0})
+    old = judged(Watched(writers=(writer(), writer(78))), {77: 969.0, 78: 971.0})
+    assert (causes(old), old.undecided) == ([cause], (another,))
+    assert dict(old.findings["system"][0].evidence) == {
+        "pid": "4711",
+        "database": "books",
+        "user": "bob",
+        "application": "psql",
+        "state": "idle in transaction",
+        "seen_for_s": "31",
+    }
+
+
+def test_a_projection_that_is_behind_is_its_tenant_s_and_a_runtime_that_is_silent_nobody_s() -> None:
+    watched = Watched(
+        behind=(Behind("acme", "totals", 3, 2, 61.4),), silent=(Silent("r2", "box", 4711, 7.6),), alive=("r1",)
+    )
+    assert judged(watched).findings == {
+        "acme": (
+            Finding(
+                AlertKind.PROJECTION_BEHIND,
+                "projection/totals",
+                (("version", "3"), ("generation", "2"), ("behind_s", "61")),
+            ),
+        ),
+        "system": (
+            Finding(AlertKind.RUNTIME_SILENT, "runtime/r2", (("host", "box"), ("pid", "4711"), ("late_s", "8"))),
+        ),
+    }
 
 
 def test_faults_are_one_finding_a_stream() -> None:

@@ -1,10 +1,13 @@
 """What the monitor sees of the store. Real Postgres."""
 
+import shutil
 from collections.abc import Iterator
 from typing import Final
 
+import psycopg
 import pytest
-from databases import Database
+from child import eventually
+from databases import Database, reachable_folder
 from durable import Actor, acting, await_gone, emptied, item, migrated, new_uuid
 from msgspec import Struct
 from reconciler.scenes import ask
@@ -12,10 +15,11 @@ from reconciler.scenes import ask
 from domainflow.actors.monitor.messages import AlertKind, AlertRaised, AlertResolved, AlertSeen, Severity
 from domainflow.store import commands, leases, monitor_sql, work_items
 from domainflow.store.commands import Boxed
+from domainflow.store.embedded import EmbeddedServer
 from domainflow.store.faults import Kind as Fault
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind, transaction
-from domainflow.store.watched import Overdue, Waiting, Watched
+from domainflow.store.watched import Overdue, Waiting, Watched, Writer
 from domainflow.verify import check_streams
 
 from watching import Planted, saying  # isort: skip  # beside this file
@@ -39,7 +43,7 @@ def other(emptied: Database) -> Iterator[Actor]:
 
 def look(actor: Actor, *, stall_s: float = 60.0, held_s: float = 600.0) -> Watched:
     with transaction(actor.upkeep, Kind.TOOL, one_instant=True):
-        return monitor_sql.observe(actor.upkeep, stall_s=stall_s, held_s=held_s)
+        return monitor_sql.observe(actor.upkeep, stall_s=stall_s, held_s=held_s, lag_s=60.0)
 
 
 def waiting(actor: Actor) -> list[tuple[int, bool]]:
@@ -137,6 +141,26 @@ def test_whose_a_stream_is_is_told_by_whatever_is_left_of_it(actor: Actor, empti
         assert monitor_sql.tenant_of(actor.upkeep, "s1") == "other"
         ask(emptied, f"set session_replication_role = replica; delete from domainflow.{table}")  # type: ignore[arg-type]  # noqa: S608 - of two
     assert monitor_sql.tenant_of(actor.upkeep, "s1") is None
+
+
+def test_writers_are_named_oldest_first_and_prepared_ones_by_their_name() -> None:
+    folder = reachable_folder()
+    with (
+        EmbeddedServer(folder, settings={"max_prepared_transactions": "2"}) as server,
+        psycopg.connect(server.dsn(), autocommit=True) as watching_,
+        psycopg.connect(server.dsn(), application_name="a long report") as writer,
+    ):
+        watching_.execute("begin; create table t (n int); prepare transaction 'half done'")
+        writer.execute("select pg_current_xact_id()")
+        rows = [Writer(*row) for row in watching_.execute(monitor_sql.WRITERS, {"most": 5}).fetchall()]
+        watching_.execute("rollback prepared 'half done'")
+        pid = writer.info.backend_pid
+    eventually(lambda: not (folder / "postgres" / "data" / "postmaster.pid").exists(), "its server has ended")
+    shutil.rmtree(folder, ignore_errors=True)
+    prepared, open_ = rows
+    assert prepared.xid < open_.xid
+    assert (prepared.pid, prepared.application, prepared.state) == (0, "half done", "prepared")
+    assert (open_.pid, open_.application) == (pid, "a long report")
 
 
 # --- what the verifier says of the monitor's own streams

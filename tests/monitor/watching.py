@@ -12,22 +12,30 @@ from msgspec import Struct
 from msgspec.structs import replace
 from reconciler.scenes import ALICE, ask, opened
 
-from domainflow import Runtime
+from domainflow import Principal, Runtime
 from domainflow.actors.campaign.events import PhaseCompleted
 from domainflow.actors.monitor.messages import AlertKind
 from domainflow.actors.rules import AuditContext, encode, tag_of
 from domainflow.settings import Settings
-from domainflow.store import commands, leases, reconcile_sql, work_items
+from domainflow.store import commands, feed, leases, projections, reconcile_sql, work_items
 from domainflow.store.chain import link
 from domainflow.store.commands import Boxed
 from domainflow.store.port import Item, NewEvent, OpenItem
+from domainflow.store.projections import Key
 from domainflow.store.transaction import Kind, transaction
 from domainflow.views import AlertView
 from domainflow.vocabulary import Phase
 
 # What is planted stands still for as long as the test likes; what moves is not to be taken for it, however slow it is.
 QUICK: Final = Settings(
-    sweep_s=0.05, tick_s=0.02, lease_s=600.0, monitor_s=0.05, stall_s=0.1, held_s=0.1, verify_events_per_s=0
+    sweep_s=0.05,
+    tick_s=0.02,
+    lease_s=600.0,
+    monitor_s=0.05,
+    stall_s=0.1,
+    held_s=0.1,
+    lag_s=3600.0,
+    verify_events_per_s=0,
 )
 VERIFYING: Final = replace(QUICK, stall_s=3600.0, held_s=3600.0, verify_events_per_s=1_000_000)
 RAISED: Final[LiteralString] = "select count(*) from domainflow.event where type = 'monitor.alert_raised'"
@@ -111,6 +119,24 @@ def command_overdue(other: Actor, _: Database) -> tuple[str, Mend]:
     return planted.stream, lambda: commands.withdraw(other.upkeep, boxed.id, b"answered")
 
 
+def projection_behind(other: Actor, _: Database) -> tuple[str, Mend]:
+    key = Key("acme", "totals")
+    other.commit(item("s"))  # recorded long ago
+
+    def as_the_host(work: Callable[[], object]) -> None:
+        with transaction(other.app, Kind.TOOL, tenants=["acme"]):
+            work()
+
+    as_the_host(lambda: projections.begin(other.app, key, 1, version=1))
+    as_the_host(lambda: projections.enliven(other.app, key, 1))
+
+    def catch_up() -> None:
+        (generation,) = projections.generations(other.app, key)
+        assert projections.move(other.app, key, generation, feed.end(other.app))
+
+    return "projection/totals", lambda: as_the_host(catch_up)
+
+
 def actor_cannot_live(other: Actor, database: Database) -> tuple[str, Mend]:
     planted = Planted(other)
     planted.move("queued")
@@ -130,6 +156,7 @@ STALLS: Final[dict[AlertKind, Callable[[Actor, Database], tuple[str, Mend]]]] = 
     AlertKind.WORK_HELD: work_held,
     AlertKind.COMMAND_OVERDUE: command_overdue,
     AlertKind.ACTOR_CANNOT_LIVE: actor_cannot_live,
+    AlertKind.PROJECTION_BEHIND: projection_behind,
 }
 
 
@@ -140,18 +167,18 @@ def watching(database: Database, home: Path, settings: Settings = QUICK) -> Iter
         yield runtime
 
 
-def open_alerts(runtime: Runtime) -> list[AlertView]:
-    return runtime.as_principal(ALICE).alerts()
+def open_alerts(runtime: Runtime, who: Principal = ALICE) -> list[AlertView]:
+    return runtime.as_principal(who).alerts()
 
 
-def the_alert(runtime: Runtime, kind: AlertKind) -> AlertView:
+def the_alert(runtime: Runtime, kind: AlertKind, who: Principal = ALICE) -> AlertView:
     """Wait for the one of its kind, and for it alone."""
-    eventually(lambda: [alert.kind for alert in open_alerts(runtime)] == [kind], f"{kind} is raised")
-    return open_alerts(runtime)[0]
+    eventually(lambda: [alert.kind for alert in open_alerts(runtime, who)] == [kind], f"{kind} is raised")
+    return open_alerts(runtime, who)[0]
 
 
-def await_none(runtime: Runtime) -> None:
-    eventually(lambda: open_alerts(runtime) == [], "it is resolved")
+def await_none(runtime: Runtime, who: Principal = ALICE) -> None:
+    eventually(lambda: open_alerts(runtime, who) == [], "it is resolved")
 
 
 def raisings(database: Database) -> int:

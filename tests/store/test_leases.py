@@ -39,11 +39,12 @@ def test_a_lease_that_has_run_out_frees_though_the_session_still_stands(actor: B
 
 
 def test_a_renewed_lease_lives_again_and_a_forgotten_runtime_is_told_so(actor: Both) -> None:
+    assert actor.leases.renew(actor.upkeep, actor.runtime, lease_s=60) is False  # it was not over
     actor.expire()
-    assert actor.leases.renew(actor.upkeep, actor.runtime, lease_s=60)
+    assert actor.leases.renew(actor.upkeep, actor.runtime, lease_s=60) is True
     assert alive(actor) == {actor.runtime}
     actor.leases.unregister(actor.upkeep, actor.runtime)
-    assert not actor.leases.renew(actor.upkeep, actor.runtime, lease_s=60)
+    assert actor.leases.renew(actor.upkeep, actor.runtime, lease_s=60) is None
 
 
 def test_a_lost_session_is_made_good_by_standing_by_another_lock(actor: Both, other: Both) -> None:

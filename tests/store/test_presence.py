@@ -153,3 +153,26 @@ def test_who_leaves_gives_back_its_streams_and_its_row(actor: Actor, guest: Gues
 def test_a_server_that_is_gone_is_said_so_with_what_to_check() -> None:
     with pytest.raises(StoreUnavailable, match=r"cannot connect to Postgres: (.|\n)*check DOMAINFLOW_DSN"):
         pool.connect("host=/nowhere user=x", "app")
+
+
+def test_a_renewal_that_comes_late_is_counted_and_one_in_time_is_not(emptied: Database) -> None:
+    guest = Guest(emptied.dsn, lease_s=0.5)
+    guest.presence.appear()
+    eventually(guest.presence.is_late, "it should have renewed its lease")
+    guest.presence.listen(0.0)
+    assert guest.presence.late == 1
+    guest.presence.disconnect()
+    patient = Guest(emptied.dsn)
+    patient.presence.appear()
+    assert not patient.presence.is_late()
+    patient.presence.appear()
+    assert (patient.presence.late, patient.presence.lapses) == (0, 0)
+    patient.presence.disconnect()
+
+
+def test_a_lease_that_was_over_by_the_database_s_clock_alone_has_lapsed_too(actor: Actor, guest: Guest) -> None:
+    actor.upkeep.execute(
+        "update domainflow.runtime set lease_until = clock_timestamp() where id = %s", (guest.runtime,)
+    )
+    guest.presence.appear()
+    assert (guest.presence.late, guest.presence.lapses) == (1, 1)

@@ -14,10 +14,18 @@ from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.dynamic import StartChild
 from domainflow.actors.effects import Wake
-from domainflow.actors.monitor.alerts import RULES, SYSTEM, stream_of
+from domainflow.actors.monitor.alerts import RULES, stream_of
 from domainflow.actors.monitor.core import Alerts, decide
-from domainflow.actors.monitor.judging import Judged, Since, judge
-from domainflow.actors.monitor.messages import AlertRaised, AlertResolved, MonitorCommand, MonitorEvent, Observe
+from domainflow.actors.monitor.judging import Judged, Limits, Since, judge
+from domainflow.actors.monitor.messages import (
+    SYSTEM,
+    AlertRaised,
+    AlertResolved,
+    MonitorCommand,
+    MonitorEvent,
+    Observe,
+)
+from domainflow.actors.monitor.own import Own, of_the_gone
 from domainflow.actors.monitor.verifying import Round, Verified, Verifying
 from domainflow.actors.ref import Ref
 from domainflow.actors.signals import Answer
@@ -56,12 +64,13 @@ class Telling(NamedTuple):
 
 
 class Monitor(Behaviour[object]):
-    """One look after the other, while it leads."""
+    """One look after the other: at its own runtime, and while it leads at everything else."""
 
     def __init__(  # noqa: PLR0913 - what it is wired to
         self,
         store: Postgres,
         verifying: Verifying,
+        own: Own,
         actors: AlertActors,
         *,
         runtime: str,
@@ -70,6 +79,8 @@ class Monitor(Behaviour[object]):
     ) -> None:
         """Wire it; `now_us` is the database's clock."""
         self._store = store
+        self._own = own
+        self._own_is_told = False  # something is the matter with this runtime, or was at the last look
         self._actors = actors
         self._runtime = runtime
         self._settings = settings
@@ -99,6 +110,7 @@ class Monitor(Behaviour[object]):
             return
         self._look_is_due = False
         try:
+            self._look_at_oneself()
             if self._leads():
                 self._look()
         except Unavailable as error:
@@ -127,22 +139,34 @@ class Monitor(Behaviour[object]):
 
     # --- look
 
+    def _look_at_oneself(self) -> None:
+        found = self._own.look(self.cell.clock.monotonic_s())
+        if not found and not self._own_is_told:
+            return
+        state = self._read(SYSTEM) or Alerts()
+        self._own_is_told = bool(found) or any(alert.subject == self._own.subject for alert in state.open)
+        observe = Observe(findings=found, covered=(), undecided=(), checked=(self._own.subject,), now_us=self._now_us())
+        if events := decide(state, observe):
+            self._tell(SYSTEM, observe, events)
+
     def _look(self) -> None:
-        judged = self._watch(self.cell.clock.monotonic_s())
+        judged, there = self._watch(self.cell.clock.monotonic_s())
         verified = self._round.go_on(self.cell.clock, self._alerted)
-        for tenant in sorted({*judged.findings, *verified.findings, *self._alerted}):
+        for tenant in sorted({SYSTEM, *judged.findings, *verified.findings, *self._alerted}):
             if (state := self._read(tenant)) is not None:
-                self._compare(tenant, state, self._observe(tenant, judged, verified))
+                gone = of_the_gone(state, there)
+                self._compare(tenant, state, self._observe(tenant, judged, verified, gone))
         if verified.to_record is not None:
             self._tell(SYSTEM, verified.to_record, ())
 
-    def _watch(self, now_s: float) -> Judged:
-        stall_s, held_s = self._settings.stall_s, self._settings.held_s
+    def _watch(self, now_s: float) -> tuple[Judged, tuple[str, ...]]:
+        """Return what is the matter, and the runtimes that are there, if only as somebody who sleeps."""
+        limits = Limits(self._settings.stall_s, self._settings.held_s, self._settings.lag_s)
         with self._store.upkeep(Kind.SWEEP, one_instant=True) as connection:
-            watched = monitor_sql.observe(connection, stall_s=stall_s, held_s=held_s)
-        judged = judge(watched, self._since, now_s=now_s, stall_s=stall_s, held_s=held_s)
+            watched = monitor_sql.observe(connection, **limits._asdict())
+        judged = judge(watched, self._since, now_s=now_s, limits=limits)
         self._since = judged.since
-        return judged
+        return judged, (*watched.alive, *(each.runtime for each in watched.silent))
 
     def _read(self, tenant: str) -> Alerts | None:
         """Return what stands in a tenant's stream; None: it cannot be read, and `verify` says why."""
@@ -152,12 +176,12 @@ class Monitor(Behaviour[object]):
             _log.error("alerts_unreadable", tenant=tenant, error=str(error)[:200])
             return None
 
-    def _observe(self, tenant: str, judged: Judged, verified: Verified) -> Observe:
+    def _observe(self, tenant: str, judged: Judged, verified: Verified, gone: tuple[str, ...]) -> Observe:
         return Observe(
             findings=(*judged.findings.get(tenant, ()), *verified.findings.get(tenant, ())),
             covered=judged.covered,
             undecided=judged.undecided,
-            checked=verified.checked,
+            checked=(*verified.checked, *gone),
             now_us=self._now_us(),
         )
 

@@ -16,7 +16,6 @@ from domainflow.actors.monitor.messages import (
 from domainflow.actors.rules import Rules, Strategy
 
 PREFIX: Final = "monitor/"
-SYSTEM: Final = "system"  # the tenant of what is nobody's
 
 
 def stream_of(tenant: str) -> str:

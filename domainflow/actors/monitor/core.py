@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domainflow.actors.monitor.messages import (
+    BY_SUBJECT,
     SEVERITIES,
     AlertKind,
     AlertRaised,
@@ -119,7 +120,7 @@ def _resolved(state: Alerts, command: Observe) -> Iterator[AlertResolved]:
 
 
 def _was_looked_for(alert: Alert, command: Observe) -> bool:
-    if alert.kind is AlertKind.STORE_CONTRADICTS:
+    if alert.kind in BY_SUBJECT:
         return alert.subject in command.checked
     return alert.kind in command.covered
 

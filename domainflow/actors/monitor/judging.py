@@ -4,14 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from domainflow.actors.monitor.messages import AlertKind, Cause, Evidence, Finding
+from domainflow.actors.monitor.messages import SYSTEM, AlertKind, Cause, Evidence, Finding, runtime_subject
 from domainflow.store.faults import Fault
-from domainflow.store.watched import MOST, Overdue, Still, Waiting, Watched
+from domainflow.store.watched import MOST, Behind, Overdue, Silent, Still, Waiting, Watched, Writer
 
 PHASE_COMPLETED: Final = "campaign.phase_completed"
 
-Period: TypeAlias = tuple[int, int]  # item and fence: one time of lying there, or of being in hand
+# An item and its fence: one time of lying there, or of being in hand. A transaction: the time until it ends.
+Period: TypeAlias = tuple[int, int] | int
 Since: TypeAlias = Mapping[Period, float]  # when it was first seen, s
+
+
+class Limits(NamedTuple):
+    """For how long something may be as it is, s."""
+
+    stall_s: float
+    held_s: float
+    lag_s: float
 
 
 class Judged(NamedTuple):
@@ -23,24 +32,33 @@ class Judged(NamedTuple):
     since: Since  # to be remembered
 
 
-def judge(watched: Watched, since: Since, *, now_s: float, stall_s: float, held_s: float) -> Judged:
-    """Return what is the matter. Work is judged by how long it was seen as it is, for its row does not say."""
+def judge(watched: Watched, since: Since, *, now_s: float, limits: Limits) -> Judged:
+    """Return what is the matter. Work is judged by how long it was seen as it is, for its row does not say.
+
+    Transactions are too: how old they are may be hidden.
+    """
     suspects = [each for each in watched.waiting if each.runtime is not None or each.passed_by]
-    since = {_period(each): since.get(_period(each), now_s) for each in suspects}
+    periods = (*map(_period, suspects), *(writer.xid for writer in watched.writers))
+    since = {period: since.get(period, now_s) for period in periods}
     late, young = list[Waiting](), list[Waiting]()
     for each in suspects:
-        limit_s = stall_s if each.runtime is None else held_s
+        limit_s = limits.stall_s if each.runtime is None else limits.held_s
         (late if now_s - since[_period(each)] >= limit_s else young).append(each)
+    old = {each.xid: now_s - since[each.xid] for each in watched.writers if now_s - since[each.xid] >= limits.lag_s}
     found = defaultdict[str, list[Finding]](list)
     for tenant, finding in (
         *map(_of_still, watched.still),
-        *_of_work(late, watched.runtimes),
+        *_of_work(late, len(watched.alive)),
         *map(_of_overdue, watched.overdue),
         *((each.tenant, _finding(AlertKind.ACTOR_CANNOT_LIVE, each.stream, why=each.reason)) for each in watched.alone),
+        *(_of_writer(each, old[each.xid]) for each in watched.writers if each.xid in old),
+        *map(_of_behind, watched.behind),
+        *map(_of_silent, watched.silent),
     ):
         found[tenant].append(finding)
-    undecided = tuple({(_kind_of_work(each), each.stream): None for each in young})
-    return Judged({tenant: tuple(each) for tenant, each in found.items()}, _covered(watched), undecided, since)
+    undecided: dict[Cause, None] = {(_kind_of_work(each), each.stream): None for each in young}
+    undecided |= {_cause(each): None for each in watched.writers if each.xid not in old}
+    return Judged({tenant: tuple(each) for tenant, each in found.items()}, _covered(watched), tuple(undecided), since)
 
 
 def of_faults(faults: Iterable[Fault]) -> tuple[Finding, ...]:
@@ -68,6 +86,9 @@ def _covered(watched: Watched) -> tuple[AlertKind, ...]:
         AlertKind.WORK_HELD: len(watched.waiting) - ready,
         AlertKind.COMMAND_OVERDUE: len(watched.overdue),
         AlertKind.ACTOR_CANNOT_LIVE: len(watched.alone),
+        AlertKind.FEED_HELD_BACK: len(watched.writers),
+        AlertKind.PROJECTION_BEHIND: len(watched.behind),
+        AlertKind.RUNTIME_SILENT: len(watched.silent),
     }
     return tuple(kind for kind, number in rows.items() if number < MOST)
 
@@ -110,6 +131,42 @@ def _of_overdue(overdue: Overdue) -> tuple[str, Finding]:
         commands=overdue.commands,
         late_s=round(overdue.late_s),
         owner=overdue.owner,
+    )
+
+
+def _cause(writer: Writer) -> Cause:
+    return AlertKind.FEED_HELD_BACK, f"transaction/{writer.xid}"
+
+
+def _of_writer(writer: Writer, seen_s: float) -> tuple[str, Finding]:
+    return SYSTEM, _finding(
+        *_cause(writer),
+        pid=writer.pid,
+        database=writer.database,
+        user=writer.user,
+        application=writer.application,
+        state=writer.state,
+        seen_for_s=round(seen_s),
+    )
+
+
+def _of_behind(behind: Behind) -> tuple[str, Finding]:
+    return behind.tenant, _finding(
+        AlertKind.PROJECTION_BEHIND,
+        f"projection/{behind.name}",
+        version=behind.version,
+        generation=behind.generation,
+        behind_s=round(behind.behind_s),
+    )
+
+
+def _of_silent(silent: Silent) -> tuple[str, Finding]:
+    return SYSTEM, _finding(
+        AlertKind.RUNTIME_SILENT,
+        runtime_subject(silent.runtime),
+        host=silent.host,
+        pid=silent.pid,
+        late_s=round(silent.late_s),
     )
 
 

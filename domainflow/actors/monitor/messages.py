@@ -16,6 +16,12 @@ class AlertKind(StrEnum):
     COMMAND_OVERDUE = "command_overdue"  # in the box, past its deadline, and its owner lives
     ACTOR_CANNOT_LIVE = "actor_cannot_live"  # left alone by the reconciler
     STORE_CONTRADICTS = "store_contradicts"  # what verify calls a fault
+    FEED_HELD_BACK = "feed_held_back"  # by a transaction that may still write, in whatever database
+    PROJECTION_BEHIND = "projection_behind"  # what happened long ago is not applied
+    RUNTIME_SILENT = "runtime_silent"  # it is connected and its lease is over: stopped, or stuck
+    LEASE_LATE = "lease_late"  # renewed at the last moment, or too late
+    POOL_EXHAUSTED = "pool_exhausted"  # callers wait for a connection, or are refused
+    DISK_LOW = "disk_low"
 
 
 class Severity(StrEnum):
@@ -33,17 +39,32 @@ SEVERITIES: Final = {
     AlertKind.COMMAND_OVERDUE: Severity.WARNING,
     AlertKind.ACTOR_CANNOT_LIVE: Severity.CRITICAL,
     AlertKind.STORE_CONTRADICTS: Severity.CRITICAL,
+    AlertKind.FEED_HELD_BACK: Severity.WARNING,
+    AlertKind.PROJECTION_BEHIND: Severity.WARNING,
+    AlertKind.RUNTIME_SILENT: Severity.WARNING,
+    AlertKind.LEASE_LATE: Severity.WARNING,
+    AlertKind.POOL_EXHAUSTED: Severity.WARNING,
+    AlertKind.DISK_LOW: Severity.CRITICAL,
 }
+OWN: Final = frozenset({AlertKind.LEASE_LATE, AlertKind.POOL_EXHAUSTED, AlertKind.DISK_LOW})  # a runtime's, of itself
+BY_SUBJECT: Final = OWN | {AlertKind.STORE_CONTRADICTS}  # no look covers all that there may be of them
+
+SYSTEM: Final = "system"  # the tenant of what is nobody's
 
 Evidence: TypeAlias = tuple[tuple[str, str], ...]  # name, value
 Cause: TypeAlias = tuple[AlertKind, str]  # kind and subject: of each there is one open alert at most
+
+
+def runtime_subject(runtime: str) -> str:
+    """Return what an alert about a runtime is about."""
+    return f"runtime/{runtime}"
 
 
 class Finding(Struct, frozen=True):
     """One cause for an alert, as it was seen."""
 
     kind: AlertKind
-    subject: str  # the stream that it is about
+    subject: str  # what it is about: a stream, a runtime, a transaction, a projection
     evidence: Evidence
 
     @property

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
-from domainflow.actors.monitor.alerts import SYSTEM
 from domainflow.actors.monitor.core import Alerts
 from domainflow.actors.monitor.judging import of_faults
-from domainflow.actors.monitor.messages import AlertKind, Finding, RecordVerified
+from domainflow.actors.monitor.messages import SYSTEM, AlertKind, Finding, RecordVerified
 from domainflow.clock import Clock
 from domainflow.errors import Corrupt, DomainFlowError, StoreRefused
 from domainflow.settings import Settings

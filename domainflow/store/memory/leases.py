@@ -28,9 +28,12 @@ def move_lock(store: MemoryStore, runtime: str) -> None:
     _change(store, runtime, in_session=True)
 
 
-def renew(store: MemoryStore, runtime: str, *, lease_s: float) -> bool:
-    """Extend the lease; False: this runtime was forgotten."""
-    return _change(store, runtime, lease_until_us=_until(store, lease_s))
+def renew(store: MemoryStore, runtime: str, *, lease_s: float) -> bool | None:
+    """Extend the lease; return whether it was over until then. None: this runtime was forgotten."""
+    with store.lock:
+        known = store.tables.runtimes.get(runtime)
+        lapsed = known is not None and known.lease_until_us < store.now_us()
+        return lapsed if _change(store, runtime, lease_until_us=_until(store, lease_s)) else None
 
 
 def release_some(store: MemoryStore, runtime: str) -> bool:
