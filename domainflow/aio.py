@@ -166,9 +166,9 @@ class AsyncOperations(_Awaited):
         )
         return AsyncCampaignHandle(self._caller, await self._caller.call(create))
 
-    async def campaign(self, id_: str) -> AsyncCampaignHandle:
-        """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
-        find = functools.partial(self._operations.campaign, id_)
+    async def campaign(self, id_: str, *, deleted: bool = False) -> AsyncCampaignHandle:
+        """Return a campaign by its id or a unique prefix of it, `deleted` or not. Raises NotFound."""
+        find = functools.partial(self._operations.campaign, id_, deleted=deleted)
         return AsyncCampaignHandle(self._caller, await self._caller.call(find))
 
 

@@ -116,9 +116,12 @@ class Operations:
         with self._parts.store.tenants(Kind.VIEW, self.principal.tenant, timeout_s=timeout_s) as connection:
             return streams.head(connection, campaign.stream_of(id_)) is not None
 
-    def campaign(self, id_: str) -> CampaignHandle:
-        """Return a campaign by its id or a unique prefix of it. Raises NotFound."""
-        return CampaignHandle(self._parts, self.principal, self._find(id_).id)
+    def campaign(self, id_: str, *, deleted: bool = False) -> CampaignHandle:
+        """Return a campaign by its id or a unique prefix of it. Raises NotFound.
+
+        `deleted`: one that is in no list any more too, for who asks for its deletion again with the same key.
+        """
+        return CampaignHandle(self._parts, self.principal, self._find(id_, deleted=deleted).id)
 
     def release(self, id_: str) -> None:
         """Have the reconciler start a campaign's actor again, which it left alone since that came to nothing each time.
@@ -176,9 +179,9 @@ class Operations:
         assert isinstance(answer, Ack)  # noqa: S101 - it answers commands with nothing else
         return answer
 
-    def _find(self, id_: str) -> Summary:
+    def _find(self, id_: str, *, deleted: bool = False) -> Summary:
         with self._parts.store.tenants(Kind.VIEW, self.principal.tenant) as connection:
-            found = campaigns.find(connection, id_)
+            found = campaigns.find(connection, id_, deleted=deleted)
         if len(found) != 1 or not self._sees(found[0]):
             which = "no campaign" if not found else "more than one campaign"
             raise NotFound(f"there is {which} {id_} that {self.principal.id} may see")

@@ -3,8 +3,8 @@
 from typing import Final
 
 from domainflow.cli import summary
-from domainflow.cli.hosting import carry_out, tell
-from domainflow.cli.options import ELSEWHERE, CampaignId, Global, Here
+from domainflow.cli.hosting import carry_out, how, tell
+from domainflow.cli.options import AS_USUAL, ELSEWHERE, CampaignId, Given, Global, Here
 from domainflow.cli.output import Output
 from domainflow.cli.session import opened
 from domainflow.errors import InvalidInput
@@ -56,18 +56,18 @@ def show(campaign: CampaignId, /, *, options: Global) -> int:
         return 0
     output.line(summary.heading(view), "bold")
     made = f"{view.principal}, {view.created_at:%Y-%m-%d %H:%M} UTC"
-    output.line(f"{view.mode}, {summary.number(view.count)} names, created by {made}")
+    output.line(f"{view.mode}, {summary.number(view.count)} names, created by {made}; version {view.version}")
     output.rows(("phase", "status", "#names", "pace", "outcomes"), summary.rows(view, {}))
     output.line(f"leads found: {summary.number(summary.leads(view))}")
     return 0
 
 
-def start(campaign: CampaignId, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+def start(campaign: CampaignId, /, *, given: Given = AS_USUAL, here: Here = ELSEWHERE, options: Global) -> int:
     """Start a pending campaign."""
-    return carry_out(options, campaign, lambda handle: handle.start(), here=here)
+    return carry_out(options, campaign, lambda handle: handle.start(**how(given)), here=here)
 
 
-def pause(campaign: CampaignId, /, *, reason: str = "", options: Global) -> int:
+def pause(campaign: CampaignId, /, *, reason: str = "", given: Given = AS_USUAL, options: Global) -> int:
     """Pause a campaign once its batches in hand are finished.
 
     Parameters
@@ -75,15 +75,15 @@ def pause(campaign: CampaignId, /, *, reason: str = "", options: Global) -> int:
     reason
         Recorded with the pause.
     """
-    return tell(options, campaign, lambda handle: handle.pause(reason=_fit(reason)))
+    return tell(options, campaign, lambda handle: handle.pause(reason=_fit(reason), **how(given)))
 
 
-def resume(campaign: CampaignId, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+def resume(campaign: CampaignId, /, *, given: Given = AS_USUAL, here: Here = ELSEWHERE, options: Global) -> int:
     """Lift your pause."""
-    return carry_out(options, campaign, lambda handle: handle.resume(), here=here)
+    return carry_out(options, campaign, lambda handle: handle.resume(**how(given)), here=here)
 
 
-def cancel(campaign: CampaignId, /, *, reason: str = "", options: Global) -> int:
+def cancel(campaign: CampaignId, /, *, reason: str = "", given: Given = AS_USUAL, options: Global) -> int:
     """End a campaign for good; what is in hand is thrown away.
 
     Parameters
@@ -91,22 +91,23 @@ def cancel(campaign: CampaignId, /, *, reason: str = "", options: Global) -> int
     reason
         Recorded with the end.
     """
-    return tell(options, campaign, lambda handle: handle.cancel(reason=_fit(reason)))
+    return tell(options, campaign, lambda handle: handle.cancel(reason=_fit(reason), **how(given)))
 
 
-def retry(campaign: CampaignId, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+def retry(campaign: CampaignId, /, *, given: Given = AS_USUAL, here: Here = ELSEWHERE, options: Global) -> int:
     """Go on with a failed campaign; its dead batches are tried anew."""
-    return carry_out(options, campaign, lambda handle: handle.retry(), here=here)
+    return carry_out(options, campaign, lambda handle: handle.retry(**how(given)), here=here)
 
 
-def archive(campaign: CampaignId, /, *, options: Global) -> int:
+def archive(campaign: CampaignId, /, *, given: Given = AS_USUAL, options: Global) -> int:
     """Put an ended campaign aside."""
-    return tell(options, campaign, lambda handle: handle.archive())
+    return tell(options, campaign, lambda handle: handle.archive(**how(given)))
 
 
-def delete(campaign: CampaignId, /, *, options: Global) -> int:
+def delete(campaign: CampaignId, /, *, given: Given = AS_USUAL, options: Global) -> int:
     """Take a campaign out of every list; its events stay."""
-    return tell(options, campaign, lambda handle: handle.delete())
+    again = bool(given.idempotency_key)  # perhaps
+    return tell(options, campaign, lambda handle: handle.delete(**how(given)), deleted=again)
 
 
 def _fit(reason: str) -> str:

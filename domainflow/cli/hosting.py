@@ -12,11 +12,12 @@ from domainflow.actors.campaign.history import StreamSealed
 from domainflow.actors.rules import Ack
 from domainflow.cli.export import checked_target, write_file
 from domainflow.cli.follow import Follower
-from domainflow.cli.options import Here, Options
+from domainflow.cli.options import Given, Here, Options
 from domainflow.cli.output import Output
 from domainflow.cli.session import LAB_RESOLVERS, lab, opened
 from domainflow.cli.signals import Signals
 from domainflow.errors import InvalidInput
+from domainflow.handle import How
 from domainflow.lab.process import read_ports
 from domainflow.operations import CampaignHandle, Operations
 from domainflow.runtime import Runtime
@@ -28,8 +29,16 @@ Find: TypeAlias = Callable[[Operations], CampaignHandle]
 Command: TypeAlias = Callable[[CampaignHandle], Ack | None]  # None: there was nothing to say
 
 FIRST_EVENT_S = 10.0
+MOST_TIMEOUT_S = 3600.0
 
 _TO_BE_EXECUTED = frozenset({CampaignStatus.QUEUED, CampaignStatus.RUNNING, CampaignStatus.PAUSING})
+
+
+def how(given: Given) -> How:
+    """What the command line says of how a command is given, for a handle. Raises InvalidInput."""
+    if not 0.0 < given.timeout <= MOST_TIMEOUT_S:
+        raise InvalidInput(f"--timeout: {given.timeout} must be above 0 and at most {MOST_TIMEOUT_S:g} seconds")
+    return How(timeout_s=given.timeout, expected_version=given.expected_version, idempotency_key=given.idempotency_key)
 
 
 def carry_out(options: Options, campaign: str, command: Command, *, here: Here) -> int:
@@ -62,10 +71,10 @@ def host(options: Options, find: Find, command: Command, *, seed: int | None, ex
     return code
 
 
-def tell(options: Options, campaign: str, command: Command) -> int:
-    """Give the command and leave, saying who will execute it, or that nobody does."""
+def tell(options: Options, campaign: str, command: Command, *, deleted: bool = False) -> int:
+    """Give the command and leave, saying who will execute it, or that nobody does; `deleted`: whatever became of it."""
     with opened(options, campaigns=False, work=False) as (runtime, operations):
-        handle = operations.campaign(campaign)
+        handle = operations.campaign(campaign, deleted=deleted)
         ack = command(handle)
         with runtime.store.upkeep(Kind.TOOL) as connection:
             others = [str(one) for one in doctor_sql.runtimes(connection) if one.alive and one.id != runtime.id]

@@ -81,6 +81,24 @@ class Here:
 ELSEWHERE: Final = Here()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """How a command is given to a campaign."""
+
+    expected_version: Annotated[
+        int | None,
+        Parameter(help="Refuse it, with exit code 4, unless the campaign is at this version: `show` says it."),
+    ] = None
+    timeout: Annotated[float, Parameter(help="Seconds for it to become durable in; 10 unless told otherwise.")] = 10.0
+    idempotency_key: Annotated[
+        str, Parameter(help="Whoever asks again with this key within 24 hours gets the same answer.")
+    ] = ""
+
+
+AS_USUAL: Final = Given()
+
+
 def _program() -> str:
     """How this program was called, in words that call it again."""
     called = Path(sys.argv[0])

@@ -6,8 +6,8 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from domainflow.actors.campaign.events import PhaseConfig
-from domainflow.cli.hosting import carry_out, tell
-from domainflow.cli.options import ELSEWHERE, CampaignId, Global, Here
+from domainflow.cli.hosting import carry_out, how, tell
+from domainflow.cli.options import AS_USUAL, ELSEWHERE, CampaignId, Given, Global, Here
 from domainflow.cli.session import aimed_at_lab
 from domainflow.security.input import load_spec
 from domainflow.spec import CampaignSpec, KeywordRule
@@ -16,13 +16,14 @@ from domainflow.vocabulary import Phase
 PhaseName: TypeAlias = Annotated[Phase, Parameter(name_transform=str.lower, help="Which phase.")]
 
 
-def configure(
+def configure(  # noqa: PLR0913 - one an option
     campaign: CampaignId,
     phase: PhaseName,
     spec: Path,
     /,
     *,
     for_lab: Annotated[bool, Parameter(help="Change the spec as `run --lab` does.")] = False,
+    given: Given = AS_USUAL,
     options: Global,
 ) -> int:
     """Give a phase that has not begun the settings of another spec file.
@@ -34,22 +35,26 @@ def configure(
     """
     wanted = load_spec(spec)
     config = phase_config(phase, aimed_at_lab(wanted) if for_lab else wanted)
-    return tell(options, campaign, lambda handle: handle.configure_phase(phase, config))
+    return tell(options, campaign, lambda handle: handle.configure_phase(phase, config, **how(given)))
 
 
-def start(campaign: CampaignId, phase: PhaseName, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+def start(
+    campaign: CampaignId, phase: PhaseName, /, *, given: Given = AS_USUAL, here: Here = ELSEWHERE, options: Global
+) -> int:
     """Go on with the next phase of a step-by-step campaign."""
-    return carry_out(options, campaign, lambda handle: handle.start_phase(phase), here=here)
+    return carry_out(options, campaign, lambda handle: handle.start_phase(phase, **how(given)), here=here)
 
 
-def skip(campaign: CampaignId, phase: PhaseName, /, *, options: Global) -> int:
+def skip(campaign: CampaignId, phase: PhaseName, /, *, given: Given = AS_USUAL, options: Global) -> int:
     """Never run a phase that has not begun."""
-    return tell(options, campaign, lambda handle: handle.skip_phase(phase))
+    return tell(options, campaign, lambda handle: handle.skip_phase(phase, **how(given)))
 
 
-def rerun(campaign: CampaignId, phase: PhaseName, /, *, here: Here = ELSEWHERE, options: Global) -> int:
+def rerun(
+    campaign: CampaignId, phase: PhaseName, /, *, given: Given = AS_USUAL, here: Here = ELSEWHERE, options: Global
+) -> int:
     """Run a completed phase again; in a full sequence the phases after it too."""
-    return carry_out(options, campaign, lambda handle: handle.rerun_phase(phase), here=here)
+    return carry_out(options, campaign, lambda handle: handle.rerun_phase(phase, **how(given)), here=here)
 
 
 def phase_config(phase: Phase, spec: CampaignSpec) -> PhaseConfig:
