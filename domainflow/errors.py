@@ -88,6 +88,12 @@ class Fenced(Conflict):
     code = "fenced"
 
 
+class BookmarkLost(Conflict):
+    """The feed has no such place: its database was set back, and what was told up to there may not have happened."""
+
+    code = "bookmark_lost"
+
+
 class Unavailable(DomainFlowError):
     """Not now: try again later. What is true now stands in the message."""
 

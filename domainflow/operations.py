@@ -210,7 +210,7 @@ class Operations:
                 "0.0.0": everything there is.
             timeout_s: AskTimeout is raised when nothing happens for so long. None: never.
 
-        Raises InvalidInput: no bookmark; Denied.
+        Raises InvalidInput: no bookmark; Denied. What it yields from raises BookmarkLost: the database was set back.
         """
         position = None if after is None else Position.parse(after)
         self._must("campaigns:read")

@@ -134,9 +134,9 @@ class Subscription:
         return self
 
     def __next__(self) -> FeedChange:
-        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable.
+        """Wait for the next change. Raises AskTimeout after `timeout_s` of quiet, StoreUnavailable, BookmarkLost.
 
-        With either it has ended: another one goes on from its `bookmark`.
+        With either of the first two it has ended: another one goes on from its `bookmark`.
         """
         return next(self._changes)
 

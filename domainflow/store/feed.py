@@ -12,17 +12,20 @@ from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from domainflow.errors import InvalidInput
+from domainflow.errors import BookmarkLost, InvalidInput
 from domainflow.store.port import Recorded
 
 MOST: Final = 500  # events a page
 # One statement, so one snapshot: rows first and a horizon later would pass over what was committed in between. `at` is
 # no text while it is ordered by: "10" stands before "9". Tenant and prefix are looked at outside of the page, or a
-# tenant with few events would read the whole log for each of them. What looks into `event` is written so that the index
-# alone can answer it, whatever the planner believes to be there.
+# tenant with few events would read the whole log for each of them.
+# What looks into `event` is written so that the index alone can answer it, whatever the planner believes to be there.
+# A place is behind an event that is there, or before all that is to come: any other was given by a history that is not
+# this database's, whose events may all stand before it.
 PAGE: Final[LiteralString] = """
 with horizon as materialized (
-  select (select max(era) from domainflow.era) as era, pg_snapshot_xmin(pg_current_snapshot()) as xmin
+  select (select max(era) from domainflow.era) as era, pg_snapshot_xmin(pg_current_snapshot()) as xmin,
+         pg_snapshot_xmax(pg_current_snapshot()) as xmax
 ), newest as materialized (
   select era, xid from domainflow.event order by era desc, xid desc, seq desc limit 1
 ), page as materialized (
@@ -37,7 +40,10 @@ with horizon as materialized (
 select (select count(*) from page), exists (select 1 from newest n where (n.era, n.xid) >= (z.era, z.xmin)),
        s.era, s.at::text, s.seq, p.era, p.at::text, p.seq,
        p.stream, p.version, p.tenant, (extract(epoch from p.recorded_at) * 1000000)::bigint, p.type, p.type_version,
-       p.context, p.body, p.hash
+       p.context, p.body, p.hash,
+       (%(seq)s::bigint = 0 and (%(era)s::int, %(xid)s::xid8) <= (z.era, z.xmax))
+         or exists (select 1 from domainflow.event
+                     where (era, xid, seq) = (%(era)s::int, %(xid)s::xid8, %(seq)s::bigint))
   from horizon z left join scanned s on true
   left join page p on p.tenant = coalesce(%(tenant)s, p.tenant) and starts_with(p.stream, %(prefix)s)
  order by p.era, p.at, p.seq
@@ -49,10 +55,12 @@ select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
 """
 NOW: Final[LiteralString] = """
-select (select max(era) from domainflow.era), pg_snapshot_xmin(pg_current_snapshot())::text
+select era, xid::text, seq from domainflow.event
+ where (era, xid) < ((select max(era) from domainflow.era), pg_snapshot_xmin(pg_current_snapshot()))
+ order by event.era desc, event.xid desc, event.seq desc limit 1
 """
 END: Final[LiteralString] = """
-select (select max(era) from domainflow.era), pg_snapshot_xmax(pg_current_snapshot())::text
+select (select max(era) from domainflow.era), pg_snapshot_xmax(pg_current_snapshot())::text, 0::bigint
 """
 BOOKMARK: Final = re.compile(r"(\d{1,9})\.(\d{1,19})\.(\d{1,18})", re.ASCII)
 
@@ -98,7 +106,8 @@ class Page(Struct, frozen=True, kw_only=True):
 def page(connection: Connection[TupleRow], after: Position, *, tenant: str | None = None, prefix: str = "") -> Page:
     """Return what stands behind a position among the next MOST events, of a tenant (None: of all) and of its streams.
 
-    For the role upkeep, in a transaction that has not written: its own would hold back what comes after it.
+    For the role upkeep, in a transaction that has not written: its own would hold back what comes after it. Raises
+    BookmarkLost.
     """
     asked = {
         "era": after.era,
@@ -110,6 +119,11 @@ def page(connection: Connection[TupleRow], after: Position, *, tenant: str | Non
     }
     connection.execute(BY_INDEX)
     rows = connection.execute(PAGE, asked).fetchall()
+    if not rows[0][-1]:
+        raise BookmarkLost(
+            f"bookmark {after}: this feed has no such place. Its database was set back to an earlier moment, or is "
+            "another one: what was told up to there may not have happened. Go on from an older bookmark, or from 0.0.0"
+        )
     scanned, held_back, era, xid, seq = rows[0][:5]
     return Page(
         events=tuple(_placed(row) for row in rows if row[8] is not None),
@@ -120,7 +134,7 @@ def page(connection: Connection[TupleRow], after: Position, *, tenant: str | Non
 
 
 def now(connection: Connection[TupleRow]) -> Position:
-    """Return a position that nothing which is committed from now on stands before."""
+    """Return a position that nothing which is committed from now on stands before: behind the last event that shows."""
     return _place(connection, NOW)
 
 
@@ -131,12 +145,11 @@ def end(connection: Connection[TupleRow]) -> Position:
 
 def _place(connection: Connection[TupleRow], sql: LiteralString) -> Position:
     row = connection.execute(sql).fetchone()
-    assert row is not None  # noqa: S101 - a select without from
-    return Position(row[0], int(row[1]), 0)
+    return Position(row[0], int(row[1]), row[2]) if row else BEGINNING
 
 
 def _placed(row: TupleRow) -> Placed:
-    era, xid, seq, stream, version, tenant, recorded_at_us, type_, type_version, context, body, hash_ = row[5:]
+    era, xid, seq, stream, version, tenant, recorded_at_us, type_, type_version, context, body, hash_ = row[5:-1]
     recorded = Recorded(
         stream=stream,
         version=version,

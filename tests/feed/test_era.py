@@ -3,8 +3,6 @@
 Dumped and restored by Postgres's own programs, from one real server into another.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,18 +11,16 @@ import psycopg
 import pytest
 from databases import Database, reachable_folder
 from durable import Actor, acting, await_blocked, in_thread, item
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from reading_on import Follower
+from restoring import burn, counter, restore
 from speaker import ALICE, SPEC
 
 from domainflow import Runtime
 from domainflow.store import era, migrate, pool
-from domainflow.store.binaries import candidates
 from domainflow.store.embedded import EmbeddedServer
 from domainflow.store.feed import Position
 from domainflow.store.port import Item
 
-BURN: Final = "do $$ begin for i in 1..20000 loop perform pg_current_xact_id(); commit; end loop; end $$"
 SOON_S: Final = 60.0
 
 
@@ -41,36 +37,10 @@ def elsewhere() -> Iterator[Database]:
         yield made
 
 
-def pg(program: str, *words: str) -> str:
-    """Run one of Postgres's own programs to its good end."""
-    folders = (candidate.folder for candidate in candidates())
-    file = next((folder / program for folder in folders if (folder / program).exists()), Path(program))
-    ended = subprocess.run(  # noqa: S603 - a program of the server that runs
-        [file, *words], capture_output=True, text=True, timeout=SOON_S, check=False, env={**os.environ, "PGAPPNAME": ""}
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def restore(old: Database, new: Database, folder: Path) -> None:
-    dump = folder / "dump"
-    pg("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={old.admin_dsn}")
-    parts = conninfo_to_dict(new.admin_dsn)
-    pg("pg_restore", "--exit-on-error", f"--dbname={make_conninfo(**parts)}", str(dump))  # type: ignore[arg-type]
-
-
-def counter(dsn: str) -> int:
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("select pg_current_xact_id()::text::bigint").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 @pytest.fixture
 def story(database: Database, elsewhere: Database, home: Path) -> tuple[Database, Item, str]:
     """A database that was restored on a younger server: where it is, its last item, and a bookmark in its middle."""
-    with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
-        admin.execute(BURN)
+    burn(database)
     with acting(database.dsn) as actor:
         first = item("s", events=3)
         actor.commit(first)
