@@ -70,8 +70,10 @@ class Round:
 class Public:
     """Campaigns of a runtime, driven by one thread that waits for nobody in particular."""
 
+    principal = PRINCIPAL
+
     def __init__(self, runtime: Runtime, campaigns: int) -> None:
-        operations = runtime.as_principal(PRINCIPAL)
+        operations = runtime.as_principal(self.principal)
         self._runtime = runtime
         self._answers: queue.SimpleQueue[tuple[int, int, float, BaseException | None]] = queue.SimpleQueue()
         self._refs = [self._actor(operations.create_campaign(SPEC).id) for _ in range(campaigns)]
@@ -103,7 +105,7 @@ class Public:
 
     def _send(self, number: int) -> None:
         self._turns[number] += 1
-        context = Context(principal=PRINCIPAL, correlation_id=new_id(), idempotency_key=f"once/{new_id()}")
+        context = Context(principal=self.principal, correlation_id=new_id(), idempotency_key=f"once/{new_id()}")
         command, sent_s = COMMANDS[self._turns[number] % 2], time.perf_counter()
         reply = self._refs[number].ask_reply(command, context)
         reply.add_done_callback(lambda done: self._answers.put((number, 0, sent_s, done.error)))
