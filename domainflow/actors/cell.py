@@ -23,6 +23,7 @@ from domainflow.actors.ref import Status
 from domainflow.actors.restart import Exit
 from domainflow.actors.signals import Finish, Stamped, Start, Started, Stop
 from domainflow.errors import ActorStopped, AskCycle, Conflict, Rejected, Unavailable
+from domainflow.logs import ACTOR, CORRELATION, UNBOUND
 
 __all__ = ["REFUSALS", "Behaviour", "BehaviourCell", "Cell", "Factory"]
 
@@ -57,7 +58,8 @@ class Cell(LivingCell):
             return
         here.path, here.turn, self._thread_id = self.path, turn, threading.get_ident()
         # Context variables don't cross threads: what a log line is about is bound here, for this turn and message.
-        bound = structlog.contextvars.bind_contextvars(actor=self.path, correlation_id="")
+        ACTOR.set(self.path)
+        CORRELATION.set("")
         try:
             self._run_turn(turn)
             more = self._mailbox.rest(turn)
@@ -69,7 +71,8 @@ class Cell(LivingCell):
             more = self._mailbox.rest(turn)
         finally:
             here.path = ""
-            structlog.contextvars.reset_contextvars(**bound)
+            ACTOR.set(UNBOUND)
+            CORRELATION.set(UNBOUND)
         if more:
             self._schedule()
 
@@ -138,7 +141,7 @@ class Cell(LivingCell):
             self._mailbox.leave(turn)
             self.environment.dead_letters.add(self.path, envelope.message, "expired")
             return
-        structlog.contextvars.bind_contextvars(correlation_id=envelope.context.correlation_id)
+        CORRELATION.set(envelope.context.correlation_id)
         self._current = envelope
         answer: object = None
         error: BaseException | None = None
