@@ -45,7 +45,7 @@ class Behaviour(Generic[M_contra]):
         """Hear something of the system lane: an `Answer`, a timer's signal, whatever `Ref.signal` brought."""
 
     def on_idle(self) -> None:
-        """At the end of a turn, when there is nothing more to handle."""
+        """At the end of a turn, when there is nothing more to handle; not while `suspend_user` holds."""
 
     def may_stop(self) -> bool:
         """Told to stop. False: not yet, `cell.finish()` will say when; the user lane waits, signals are delivered."""

@@ -207,8 +207,8 @@ class Mailbox:
         return self._turning
 
     def idle(self) -> bool:
-        """Whether there is nothing that may be handled now."""
-        return not self._deliverable()
+        """Whether it waits for messages and has none; a suspended user lane waits for a signal."""
+        return self._suspensions == 0 and self.empty()
 
     @property
     def closed(self) -> bool:

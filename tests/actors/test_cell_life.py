@@ -74,6 +74,24 @@ def test_a_suspended_actor_hears_signals_and_leaves_messages_where_they_are(here
     assert reply.get(SOON_S) == 1
 
 
+def test_a_suspended_actor_is_not_idle(here: World) -> None:
+    class Idles(Puppet):
+        def on_idle(self) -> None:
+            idle.put(len(self.done))
+
+    idle = queue.SimpleQueue[int]()
+    cell = here.start(Idles)
+    assert idle.get(timeout=SOON_S) == 0
+    cell.ref.ask(lambda me, _: me.cell.suspend_user(), CONTEXT)
+    waiting = cell.ref.ask_reply(count, CONTEXT)
+    heard = threading.Event()
+    cell.ref.signal(lambda _: heard.set())
+    assert heard.wait(SOON_S)
+    cell.ref.signal(lambda me: me.cell.resume_user())
+    assert waiting.get(SOON_S) == 1
+    assert idle.get(timeout=SOON_S) == 1, "not before the message"
+
+
 def test_after_its_end_tells_are_dead_letters_and_asks_fail_at_once(here: World) -> None:
     cell = here.start()
     cell.order(Stop(Exit.SHUTDOWN))
