@@ -18,7 +18,7 @@ Port: TypeAlias = Annotated[int, Meta(ge=1, le=65_535)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0.05, le=600.0)]
 
 
-class _Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     pass
 
 

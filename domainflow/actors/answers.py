@@ -3,7 +3,6 @@
 No actor and no I/O: the shell and the command box's sender share it.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -44,8 +43,7 @@ _BY_CODE: Final[dict[str, type[DomainFlowError]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A command that the gate has decided on, and that has no answer yet."""
 
     envelope: Envelope

@@ -3,10 +3,10 @@
 Pure but for hashing; the shell commits it or drops it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from domainflow.actors.codec import version_of
 from domainflow.actors.effects import Account, Effect, Mark, Open, Picture, Shift, Tell
@@ -59,8 +59,7 @@ class Stream:
         self.behind = draft.behind
 
 
-@dataclass
-class Draft:
+class Draft(Struct):
     """A candidate."""
 
     tenant: str

@@ -1,6 +1,6 @@
 """What the shell of an event-sourced actor waits for. Values only; they die with the incarnation that waits."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from domainflow.actors.answers import Asked
 from domainflow.actors.draft import Draft
@@ -8,39 +8,33 @@ from domainflow.actors.rules import Ack
 from domainflow.errors import DomainFlowError
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(Struct, frozen=True):
     """Waiting for the stream."""
 
 
-@dataclass(frozen=True)
-class Lingered:
+class Lingered(Struct, frozen=True):
     """Nothing came for a while."""
 
 
-@dataclass(frozen=True)
-class Overdue:
+class Overdue(Struct, frozen=True):
     """Time to look whether the outcome of a commit has come."""
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """Waiting for the outcome of a command."""
 
     asked: Asked
     draft: Draft
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """Waiting until something that changed nothing is recorded."""
 
     asked: Asked
     answer: Ack | DomainFlowError
 
 
-@dataclass(frozen=True)
-class Denial:
+class Denial(Struct, frozen=True):
     """The same of a denial: nothing waits for it but whoever was denied."""
 
     note: Note

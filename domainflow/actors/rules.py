@@ -30,14 +30,14 @@ class Strategy(StrEnum):
     MERGE = "merge"  # its events are put behind the others', if each commutes with each of them; else as REBASE
 
 
-class Occasion(Struct, frozen=True):
+class Occasion(Struct, frozen=True, gc=False):
     """On whose behalf and when something is born."""
 
     context: Context
     now_us: int  # database clock
 
 
-class Birth(Struct, frozen=True):
+class Birth(Struct, frozen=True, gc=False):
     """Another stream that comes to be in the same commit."""
 
     stream: str
@@ -88,7 +88,7 @@ class Rules(Generic[StateT, CommandT, EventT]):
             raise Corrupt(f"the snapshot of {stream} cannot be read: {error}") from error
 
 
-class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The audit record that every event carries: who, on whose behalf, why it was allowed."""
 
     principal: str
@@ -111,14 +111,14 @@ class AuditContext(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class Ack(Struct, frozen=True, tag="ack"):
+class Ack(Struct, frozen=True, tag="ack", gc=False):
     """It is durable: the stream's version and status after it."""
 
     version: int
     status: str | None = None
 
 
-class Refusal(Struct, frozen=True, tag="refusal"):
+class Refusal(Struct, frozen=True, tag="refusal", gc=False):
     """It was refused; the code is that of the error class."""
 
     code: str

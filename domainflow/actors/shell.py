@@ -84,8 +84,8 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         return self._handle(message, envelope)
 
     def on_signal(self, signal: object) -> None:
-        self._lingered = signal == pending.Lingered()
-        if signal == pending.Overdue() and self._patience.is_over(self.cell):
+        self._lingered = isinstance(signal, pending.Lingered)
+        if isinstance(signal, pending.Overdue) and self._patience.is_over(self.cell):
             # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
             raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
         if not isinstance(signal, Answer):

@@ -16,7 +16,7 @@ MOST_EVENTS: Final = 512  # some 5 ms to decode and evolve
 FEWEST_BYTES: Final = 16 << 10  # below, it is not worth a snapshot however small that is: one page or two to read
 
 
-class Behind(Struct, frozen=True):
+class Behind(Struct, frozen=True, gc=False):
     """What a stream has behind its last snapshot."""
 
     events: int = 0

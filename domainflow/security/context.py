@@ -6,7 +6,7 @@ Values only. Whether something is allowed is decided in `gate`.
 from msgspec import Struct
 
 
-class Principal(Struct, frozen=True, kw_only=True):
+class Principal(Struct, frozen=True, kw_only=True, gc=False):
     """Somebody who asks. `id` and `tenant` obey `input.check_identifier`."""
 
     id: str
@@ -14,7 +14,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     tenant: str = "default"
 
 
-class Context(Struct, frozen=True, kw_only=True):
+class Context(Struct, frozen=True, kw_only=True, gc=False):
     """What travels with a message beside its words."""
 
     principal: Principal

@@ -9,7 +9,7 @@ from domainflow.security.context import Principal
 from domainflow.security.policy import ROLES, SEE_ALL
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """Whether it is allowed, and by which rule."""
 
     allowed: bool

@@ -14,7 +14,7 @@ from domainflow.vocabulary import Mode, Phase
 Counts: TypeAlias = tuple[tuple[str, int], ...]  # outcome -> names, sorted by outcome
 
 
-class Word(Struct, frozen=True, forbid_unknown_fields=True):
+class Word(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What is told or recorded; a field that is not known is refused."""
 
 

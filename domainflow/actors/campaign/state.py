@@ -21,7 +21,7 @@ OVER: Final = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
 UNBEGUN: Final = frozenset({PhaseStatus.NOT_STARTED, PhaseStatus.READY, PhaseStatus.CONFIGURED})
 
 
-class PhaseState(Struct, frozen=True, kw_only=True):
+class PhaseState(Struct, frozen=True, kw_only=True, gc=False):
     """One phase: its place in life, and how far its current run is accounted."""
 
     status: PhaseStatus = PhaseStatus.CONFIGURED
@@ -49,7 +49,7 @@ class PhaseState(Struct, frozen=True, kw_only=True):
         return next((number for word, number in self.counts if word == outcome), 0)
 
 
-class Campaign(Struct, frozen=True, kw_only=True):
+class Campaign(Struct, frozen=True, kw_only=True, gc=False):
     """A campaign."""
 
     created: CampaignCreated | None = None  # with what `PhaseConfigured` changed since; None: not born yet
