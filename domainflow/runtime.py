@@ -4,6 +4,7 @@ Wiring only: no rule of the domain is decided here.
 """
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ from domainflow.verify import check_next, check_stream
 DSN = "DOMAINFLOW_DSN"
 ADMIN_DSN = "DOMAINFLOW_ADMIN_DSN"
 POOLED_DSN = "DOMAINFLOW_POOLED_DSN"
+GOOD_BYE_S = 1.0  # for a word to Postgres at the end, however little time is left
 
 _log = structlog.get_logger()
 
@@ -173,10 +175,11 @@ class Runtime:
         if self._closed:
             return
         self._closed = True
+        deadline_s = time.monotonic() + timeout_s
         try:
             for stuck in self._parts.system.stop(timeout_s):
                 _log.error("actor_left_behind", actor=stuck.path)
-            self._leave()
+            self._leave(max(deadline_s - time.monotonic(), GOOD_BYE_S))
         finally:  # also when somebody is tired of waiting: a hold on the server would outlive this
             dismiss(self._parts.early)
             self._parts.readers.shutdown(wait=False)
@@ -194,10 +197,10 @@ class Runtime:
         """Close."""
         self.close()
 
-    def _leave(self) -> None:
+    def _leave(self, timeout_s: float) -> None:
         """Give back what is held at once, rather than when the lease has run out."""
         try:
-            self.store.give_back(self.id, but=[])
+            self.store.give_back(self.id, but=[], timeout_s=timeout_s)
             self._parts.presence.leave()
         except StoreUnavailable as error:
             _log.warning("left_without_a_word", error=str(error)[:200])

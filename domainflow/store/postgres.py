@@ -120,14 +120,14 @@ class Postgres:
         with open_() as connection:
             return work(connection)
 
-    def in_slices(self, kind: Kind, work: Work[int], *, most: int) -> int:
+    def in_slices(self, kind: Kind, work: Work[int], *, most: int, timeout_s: float = CONNECTION_S) -> int:
         """Do `work`, which touches up to `most` rows and says how many, in one upkeep transaction after the other.
 
         Until it touches fewer. Returns how many it were in all; what was done stays done if a later one fails.
         """
         touched, last = 0, most
         while last >= most:
-            last = self.retrying(partial(self.upkeep, kind), work)
+            last = self.retrying(partial(self.upkeep, kind, timeout_s=timeout_s), work)
             touched += last
         return touched
 
@@ -193,12 +193,10 @@ class Postgres:
         most = work_items.SLICE_ROWS
         return self.in_slices(Kind.SWEEP, lambda connection: work_items.rescue(connection, runtime), most=most)
 
-    def give_back(self, runtime: str, *, but: list[int]) -> int:
-        """Put back what `runtime` claimed and does not work on; return how many items."""
-        most = work_items.SLICE_ROWS
-        return self.in_slices(
-            Kind.CLAIM, lambda connection: work_items.give_back(connection, runtime, but=but), most=most
-        )
+    def give_back(self, runtime: str, *, but: list[int], timeout_s: float = CONNECTION_S) -> int:
+        """Put back what `runtime` claimed and does not work on; return how many items. Waits as `upkeep` does."""
+        work = partial(work_items.give_back, runtime=runtime, but=but)
+        return self.in_slices(Kind.CLAIM, work, most=work_items.SLICE_ROWS, timeout_s=timeout_s)
 
     def store_results(
         self, results: Sequence[work_items.Result], tenants: Sequence[str]
