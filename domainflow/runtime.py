@@ -109,7 +109,7 @@ class Runtime:
         _prepare_schema(dsn, admin_dsn)
         store = Postgres(
             (lambda: server.dsn("domainflow_app")) if server else (lambda: dsn),
-            revive=server.ensure if server else _nothing_to_revive,
+            revive=server.revive if server else _nothing_to_revive,
             pooled_dsn=pooled_dsn,
         )
         runtime = str(UUID(new_id()))

@@ -66,6 +66,7 @@ class EmbeddedServer:
         self._settings = dict(settings or {})
         self._start_timeout_s = start_timeout_s
         self._mutex = threading.Lock()
+        self._unwanted = threading.Event()  # set by `close`: a thread that waits for the server gives up
         self._clients: int | None = None
         self.kind = "embedded"
 
@@ -91,18 +92,18 @@ class EmbeddedServer:
         stopped.
         """
         with self._mutex:
-            held = self._clients is not None
-            try:
-                self._ensure(time.monotonic() + self._start_timeout_s)
-            except StoreUnavailable:
-                self._release_unless(held)
-                raise
-            except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
-                self._release_unless(held)
-                raise StoreUnavailable(
-                    f"the embedded Postgres in {self._cluster.folder} cannot be used: {error}. It needs a folder that "
-                    f"can be written and a disk with room: set {HOME_VARIABLE}, or DOMAINFLOW_DSN to a database"
-                ) from error
+            self._unwanted.clear()
+            self._hold()
+
+    def revive(self) -> None:
+        """As `ensure`, for threads of whoever holds it: none waits for, or takes hold of, what is let go of meanwhile.
+
+        Raises StoreUnavailable, also where it was.
+        """
+        with self._mutex:
+            if self._clients is None or self._unwanted.is_set():
+                raise StoreUnavailable("the embedded Postgres was let go of; nothing was done")
+            self._hold()
 
     def dsn(self, role: str = ADMIN_ROLE, database: str = DATABASE) -> str:
         """Return how to connect as a role: over the Unix socket, known by the operating system's account.
@@ -120,8 +121,23 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Let go of the server, which stops when nobody holds it. Harmless when repeated; `ensure` opens again."""
+        self._unwanted.set()
         with self._mutex:
             self._release()
+
+    def _hold(self) -> None:
+        held = self._clients is not None
+        try:
+            self._ensure(time.monotonic() + self._start_timeout_s)
+        except StoreUnavailable:
+            self._release_unless(held)
+            raise
+        except (OSError, subprocess.SubprocessError, psycopg.Error) as error:
+            self._release_unless(held)
+            raise StoreUnavailable(
+                f"the embedded Postgres in {self._cluster.folder} cannot be used: {error}. It needs a folder that "
+                f"can be written and a disk with room: set {HOME_VARIABLE}, or DOMAINFLOW_DSN to a database"
+            ) from error
 
     def _release_unless(self, held: bool) -> None:  # noqa: FBT001  # it says what it means
         """A call that failed lets go of what it took; a hold from before is still wanted by who has it."""
@@ -221,6 +237,8 @@ class EmbeddedServer:
             self._pause(deadline, what)
 
     def _pause(self, deadline: float, what: str) -> None:
+        if self._unwanted.is_set():
+            raise StoreUnavailable("the embedded Postgres was let go of by another thread; nothing was done")
         if time.monotonic() > deadline:
             raise self._failure(f"{what} ({self._start_timeout_s:g} s)")
         time.sleep(LOOK_AGAIN_AFTER_S)
