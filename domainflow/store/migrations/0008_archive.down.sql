@@ -13,3 +13,4 @@ end $$;
 drop policy archived on domainflow.event;
 drop policy deletable on domainflow.event;
 drop table domainflow.archive;
+reset role;
