@@ -13,9 +13,11 @@ import pytest
 from chaos import points
 from child import Child, Talk
 from databases import Database
+from msgspec import structs
 from stage import nothing_to_revive
 
 from domainflow import CampaignSpec, Principal, Runtime, logs
+from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.operations import CampaignHandle
 from domainflow.settings import Settings
 from domainflow.spec import DnsPersona, PatternSource
@@ -27,6 +29,7 @@ ALICE: Final = Principal(id="alice", roles=("operator",), tenant="acme")
 SETTINGS: Final = Settings(lease_s=600.0, workers=1, sweep_s=0.05, tick_s=0.02, most_active=100)
 END_S: Final = 60.0
 BOXED: Final = "command boxed"
+DNS: Final = DnsPersona(resolvers=("127.0.0.1:9",), query_timeout_s=0.05, retries=0)
 # Two phases, one of four batches; nobody answers there.
 SPEC: Final = CampaignSpec(
     name="central",
@@ -40,8 +43,9 @@ SPEC: Final = CampaignSpec(
     ),
     batch_size=10,
     skip=(Phase.HTTP_KEYWORD_VALIDATION, Phase.ANALYSIS),
-    dns=DnsPersona(resolvers=("127.0.0.1:9",), query_timeout_s=0.05, retries=0),
+    dns=DNS,
 )
+CONFIGURED_S: Final = (0.06, 0.07)  # so that there are six commits at least: batches done at once are accounted at once
 LEFT: Final[LiteralString] = """
 select stream from domainflow.head where stream like 'campaign/%' and status <> 'completed'
 """
@@ -67,6 +71,9 @@ def host(talk: Talk, *, dsn: str, home: str, point: str, hits: int) -> None:
             points.arm(point, hits)
             campaign = operations.create_campaign(SPEC)
             talk.say("acked", f"{campaign.stream}@1")
+            for seconds in CONFIGURED_S:
+                config = PhaseConfig(dns=structs.replace(DNS, query_timeout_s=seconds))
+                talk.say("acked", f"{campaign.stream}@{campaign.configure_phase(Phase.DNS_VALIDATION, config).version}")
             talk.say("acked", f"{campaign.stream}@{campaign.start().version}")
             talk.say("ended", campaign.wait(END_S).status)
         talk.hear()

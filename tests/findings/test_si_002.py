@@ -14,8 +14,8 @@ from domainflow.vocabulary import CampaignStatus
 from findings.si_002 import ALICE, BOXED, SETTINGS, SPEC, Life, Story  # isort: skip  # a folder beside this one's
 
 MANY_S: Final = 600.0
-# The first commit begins the campaign, the ones that follow account its phases.
-HITS: Final = {"before the commit": 2, "after the commit": 3, "commit in flight": 4}
+# The first two configure a campaign, the next two begin it, and two at least account its phases.
+HITS: Final = {"before the commit": 4, "after the commit": 5, "commit in flight": 6}
 ONCE: Final = tuple(Life(point, HITS.get(point, 1)) for point in POINTS if point != BOXED)
 EACH: Final = tuple(Life(point, hits) for point in HITS for hits in range(1, 7))
 WITHOUT_TRANSACTION: Final = "domainflow.store.commit:transaction=findings.unguarded_transaction:without_transaction"
