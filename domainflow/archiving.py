@@ -8,11 +8,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domainflow.actors.campaign.actor import campaign_of
+from domainflow.actors.campaign.messages import SealCampaign
 from domainflow.actors.refold import log_fault
+from domainflow.delivery import Delivery
 from domainflow.errors import CommandRejected, Conflict, Corrupt, Denied, NotFound
-from domainflow.handle import CampaignHandle
-from domainflow.security.context import Principal
+from domainflow.ids import new_id
+from domainflow.security.context import Context, Principal
 from domainflow.store import archives
 from domainflow.store.archives import Archive, Due
 from domainflow.store.faults import Fault, Kind
@@ -60,9 +61,9 @@ class Archiving:
 
     def _sealed(self, due: Due) -> Due | None:
         """Have a campaign sealed where it was seen to stand; None: it may not be, or has moved."""
-        handle = CampaignHandle(self._parts, self._principal, campaign_of(due.stream))
+        context = Context(principal=self._principal, correlation_id=new_id(), expected_version=due.version)
         try:
-            sealed = handle.seal(due.version, timeout_s=SEAL_S)
+            sealed = Delivery(self._parts, due.stream).deliver(SealCampaign(), context, timeout_s=SEAL_S)
         except (Conflict, CommandRejected, Denied, NotFound):
             return None
         return replace(due, version=sealed.version, sealed=True)

@@ -23,7 +23,6 @@ from domainflow.actors.campaign.messages import (
     RerunPhase,
     ResumeCampaign,
     RetryCampaign,
-    SealCampaign,
     SkipPhase,
     StartCampaign,
     StartPhase,
@@ -138,7 +137,8 @@ class CampaignHandle:
     def watch(self, after: int = 0, timeout_s: float | None = None) -> Iterator[Change]:
         """Yield every change above version `after`, in order, as it becomes durable; ends when the campaign has.
 
-        Resume with the version of the last change seen. Raises AskTimeout when nothing happens for `timeout_s`.
+        Resume with the version of the last change seen. Raises AskTimeout when nothing happens for `timeout_s`;
+        Archived: some changes above `after` have left the database; from 0 on, its seal comes first.
         """
         quiet = Quiet(timeout_s)
         ear = threading.Event()
@@ -167,10 +167,6 @@ class CampaignHandle:
         return rest.view
 
     # --- within the house
-
-    def seal(self, version: int, *, timeout_s: float) -> Ack:
-        """Have its state at a version stand for all events so far. Raises VersionConflict: it stands elsewhere."""
-        return self._command(SealCampaign(), timeout_s=timeout_s, expected_version=version)
 
     def _command(
         self,

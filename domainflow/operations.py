@@ -207,10 +207,11 @@ class Operations:
 
         Args:
             after: a bookmark. None: what is committed from now on, and perhaps some of what was a moment before;
-                "0.0.0": everything there is.
+                "0.0.0": everything there is; of an archived campaign that begins with its seal.
             timeout_s: AskTimeout is raised when nothing happens for so long. None: never.
 
-        Raises InvalidInput: no bookmark; Denied. What it yields from raises BookmarkLost: the database was set back.
+        Raises InvalidInput: no bookmark; Denied. What it yields from raises BookmarkLost: the database was set back;
+        Archived: events behind the bookmark have left the database, of a campaign that has others before it.
         """
         position = None if after is None else Position.parse(after)
         self._must("campaigns:read")

@@ -1,5 +1,7 @@
 """Campaigns whose events are archived: what is moved, what stays, and that everything goes on as before."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,13 +105,20 @@ def test_commands_and_actors_go_on_from_the_seal(database: Database, home: Path)
         assert faults(runtime) == []
 
 
+def full(*_: object) -> bytes:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_seal_of_another_version_of_the_program_is_made_anew(
     ops: Operations, runtime: Runtime, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = ended(ops)
     monkeypatch.setattr("domainflow.actors.campaign.core.FOLD_VERSION", FOLD_VERSION - 1)
-    assert campaign.seal(ENDED_AT, timeout_s=20.0).version == SEAL
+    monkeypatch.setattr(archive_files, "write", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        ops.archive(0)
     monkeypatch.undo()
+    assert versions(database, campaign) == [*range(1, SEAL + 1)]
     (archived,) = ops.archive(0)
     assert archived.version == SEAL + 1
     assert versions(database, campaign) == [SEAL + 1]

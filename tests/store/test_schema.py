@@ -102,8 +102,8 @@ def test_every_table_with_a_tenant_forces_row_level_security_and_has_both_polici
     rows = actor.upkeep.execute(
         """
         select c.relname, c.relrowsecurity and c.relforcerowsecurity,
-               (select array_agg(p.polname::text order by p.polname) from pg_policy p
-                 where p.polrelid = c.oid and p.polroles <> array['domainflow_owner'::regrole::oid])
+               (select array_agg(p.polname::text order by p.polname) from pg_policy p where p.polrelid = c.oid
+                   and p.polroles <> array['domainflow_owner'::regrole::oid])  -- test_archives.py
           from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'
          where c.relnamespace = 'domainflow'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
         """
