@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import ClassVar, Generic, Never, TypeAlias, TypeVar
 
 import pykka
+from msgspec import Struct
 
 from domainflow.actors.belongings import Deferrals, OwnTimers, TimerFired
 from domainflow.actors.envelope import Deferred, Envelope, Reply, here
@@ -56,6 +57,18 @@ class Behaviour(Generic[M_contra]):
 
 
 Factory: TypeAlias = Callable[[], Behaviour[Never]]
+
+
+class _AnswerTo(Struct, frozen=True):
+    """Where a value goes that one incarnation waits for."""
+
+    put: Callable[[object], bool]
+    incarnation: int
+    token: object
+
+    def __call__(self, value: object) -> None:
+        """Have it heard."""
+        self.put(Stamped(self.incarnation, Answer(self.token, value, None)))
 
 
 class BehaviourCell(pykka.Actor):
@@ -201,12 +214,7 @@ class BehaviourCell(pykka.Actor):
     def answer_to(self, token: object) -> Callable[[object], None]:
         """What somebody else may call, from any thread: its value is heard as `Answer(token, value)`; no time-out."""
         self._fence()
-        incarnation, put = self.incarnation, self._mailbox.put_system
-
-        def settle(value: object) -> None:
-            put(Stamped(incarnation, Answer(token, value, None)))
-
-        return settle
+        return _AnswerTo(self._mailbox.put_system, self.incarnation, token)
 
     # --- within the house
 

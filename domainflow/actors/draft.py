@@ -6,7 +6,7 @@ Pure but for hashing; the shell commits it or drops it.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from domainflow.actors.codec import version_of
 from domainflow.actors.effects import Account, Effect, Mark, Open, Picture, Shift, Tell
@@ -68,13 +68,13 @@ class Draft(Struct):
     fold_version: int
     campaign: str | None
     events: tuple[Struct, ...] = ()
-    moves: list[tuple[str, str]] = field(default_factory=list)
-    opens: list[OpenItem] = field(default_factory=list)
-    accounts: list[int] = field(default_factory=list)
+    moves: tuple[tuple[str, str], ...] = ()
+    opens: tuple[OpenItem, ...] = ()
+    accounts: tuple[int, ...] = ()
     ledger: Ledger | None = None
     mark: CampaignMark | None = None
     pictured: bool = False
-    outside: list[Tell] = field(default_factory=list)
+    outside: tuple[Tell, ...] = ()
     hash: bytes = GENESIS
     behind: Behind = NEW
 
@@ -107,7 +107,7 @@ class Draft(Struct):
     def move(self, status: str | None) -> None:
         """Note a change of status."""
         if status is not None and self.status is not None and status != self.status:
-            self.moves.append((self.status, status))
+            self.moves += ((self.status, status),)
         self.status = status
 
     def take(self, effect: Effect) -> None:
@@ -127,7 +127,7 @@ class Draft(Struct):
                 self.pictured = True
             case Tell():
                 if effect not in self.outside:
-                    self.outside.append(effect)
+                    self.outside += (effect,)
 
 
 def to_item(  # noqa: PLR0913 - everything that rides in one commit
@@ -152,13 +152,13 @@ def to_item(  # noqa: PLR0913 - everything that rides in one commit
         previous=stream.hash,
         epoch=stream.epoch,
         status=draft.status,
-        moves=tuple(draft.moves),
+        moves=draft.moves,
         events=events,
         fold_version=draft.fold_version,
         snapshot=snapshot,
         campaign=draft.campaign,
-        opens=tuple(draft.opens),
-        accounts=tuple(draft.accounts),
+        opens=draft.opens,
+        accounts=draft.accounts,
         ledger=draft.ledger,
         mark=draft.mark,
         key=key,

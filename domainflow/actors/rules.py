@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -142,5 +143,9 @@ def hash_command(stream: str, command: Struct) -> bytes:
 
 def tag_of(message: Struct) -> str:
     """Return a message's permanent tag."""
-    tag = type(message).__struct_config__.tag
-    return str(tag)
+    return _tag(type(message))
+
+
+@cache  # of a few classes; asking one makes its whole configuration anew
+def _tag(kind: type[Struct]) -> str:
+    return str(kind.__struct_config__.tag)

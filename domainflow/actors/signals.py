@@ -3,45 +3,45 @@
 Values only. What anybody does about them stands in `cell` and `supervisor`.
 """
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from domainflow.actors.restart import Exit
 
 
-class Start(NamedTuple):
+class Start(Struct, frozen=True):
     """Order: make a behaviour and start it."""
 
 
-class Stop(NamedTuple):
+class Stop(Struct, frozen=True):
     """Order: end the behaviour; `final`: and the cell with it, otherwise a `Start` may follow."""
 
     exit: Exit
     final: bool = True
 
 
-class Started(NamedTuple):
+class Started(Struct, frozen=True):
     """A behaviour's word that its start, which it had deferred, is complete."""
 
 
-class Finish(NamedTuple):
+class Finish(Struct, frozen=True):
     """A behaviour's word that what it wanted to do before it stops is done."""
 
 
-class Stamped(NamedTuple):
+class Stamped(Struct, frozen=True):
     """A signal that is meant for one incarnation and dropped by all others."""
 
     incarnation: int
     signal: object
 
 
-class ChildStarted(NamedTuple):
+class ChildStarted(Struct, frozen=True):
     """Report: the behaviour's start is complete."""
 
     path: str
     incarnation: int
 
 
-class ChildFailed(NamedTuple):
+class ChildFailed(Struct, frozen=True):
     """Report: the behaviour raised what is no refusal; the cell waits without one."""
 
     path: str
@@ -49,7 +49,7 @@ class ChildFailed(NamedTuple):
     error: BaseException
 
 
-class ChildStopped(NamedTuple):
+class ChildStopped(Struct, frozen=True):
     """Report: the behaviour has ended; `final`: and the cell with it."""
 
     path: str
@@ -58,7 +58,7 @@ class ChildStopped(NamedTuple):
     final: bool
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """What came of a `request`: a value, or the error it failed with."""
 
     token: object

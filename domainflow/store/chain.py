@@ -27,17 +27,19 @@ def link(  # noqa: PLR0913 - everything that the hash covers
     body: bytes,
 ) -> bytes:
     """Return the 32-byte hash of an event that follows `previous`."""
-    digest = sha256(TAG)
-    digest.update(_digest(stream))
-    digest.update(version.to_bytes(8, "big"))
-    digest.update(previous)
-    digest.update(_digest(tenant))
-    digest.update(recorded_at_us.to_bytes(8, "big"))
-    digest.update(_digest(type_))
-    digest.update(type_version.to_bytes(4, "big"))
-    digest.update(sha256(context).digest())
-    digest.update(sha256(body).digest())
-    return digest.digest()
+    preimage = (
+        TAG,
+        _digest(stream),
+        version.to_bytes(8, "big"),
+        previous,
+        _digest(tenant),
+        recorded_at_us.to_bytes(8, "big"),
+        _digest(type_),
+        type_version.to_bytes(4, "big"),
+        sha256(context).digest(),
+        sha256(body).digest(),
+    )
+    return sha256(b"".join(preimage)).digest()
 
 
 @lru_cache(maxsize=4096)  # names come again and again

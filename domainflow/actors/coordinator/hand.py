@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from domainflow.actors.answers import counted
@@ -20,8 +21,7 @@ MOST_ITEMS: Final = 250  # a larger batch adds latency and no throughput
 MOST_BYTES: Final = 1 << 20
 
 
-@dataclass(eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """One commit, or notes that are alike, with who waits for it. A note becomes an item when its turn comes."""
 
     settled: list[Callable[[Outcome], None]]
