@@ -113,7 +113,7 @@ class AsyncCampaignHandle(_Awaited):
                 if seen.ended:
                     return
                 quiet.check(f"campaign {self.id}, which is {seen.status},")
-                if not seen.changes:
+                if not seen.full:
                     await ear.rest(quiet.left_s(LOOK_AGAIN_S))
 
     async def wait(self, timeout_s: float = 600.0) -> View:

@@ -91,7 +91,7 @@ class AsyncSubscription:
                 if not changes:
                     self.bookmark = str(following.position)
                     quiet.check("any campaign")
-                    await ear.rest(quiet.left_s(following.rest_s()))
+                await ear.rest(quiet.left_s(following.rest_s()))
 
 
 class AsyncProjector:

@@ -152,7 +152,7 @@ class CampaignHandle:
                 if seen.ended:
                     return
                 quiet.check(f"campaign {self.id}, which is {seen.status},")
-                if not seen.changes:
+                if not seen.full:
                     _rest(ear, quiet.deadline_s)
 
     def wait(self, timeout_s: float = 600.0) -> View:

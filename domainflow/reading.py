@@ -34,6 +34,7 @@ class Seen(NamedTuple):
     changes: list[Change]
     status: str
     ended: bool  # with these changes; none will follow
+    full: bool  # there may be more at once
 
 
 class Rest(NamedTuple):
@@ -84,7 +85,7 @@ class Reading:
                 page = streams.events(connection, self._stream, after=archive.version - 1, limit=PAGE)
         last = page[-1].version if page else after
         ended = summary.status in ENDED and summary.version <= last
-        return Seen([change(recorded) for recorded in page], summary.status, ended)
+        return Seen([change(recorded) for recorded in page], summary.status, ended, full=len(page) == PAGE)
 
     def rest(self, deadline_s: float) -> Rest:
         """Return whether it is completed, failed, cancelled or paused. Raises NotFound."""

@@ -157,5 +157,5 @@ class Subscription:
                 if not changes:
                     self.bookmark = str(self.following.position)
                     self.quiet.check("any campaign")
-                    ear.wait(self.quiet.left_s(self.following.rest_s()))
-                    ear.clear()  # what is said during a look counts
+                ear.wait(self.quiet.left_s(self.following.rest_s()))
+                ear.clear()  # what is said during a look counts
