@@ -79,6 +79,13 @@ select r.id::text, r.host, r.pid, extract(epoch from clock_timestamp() - r.lease
                   and (l.classid::bigint << 32) | l.objid::bigint = r.lock_key)
  order by r.lease_until limit %(most)s
 """
+# Their quarantine is over, and whether they can live now is to be seen.
+ON_TRIAL: Final[LiteralString] = """
+select q.stream from domainflow.quarantine q join domainflow.head h on h.stream = q.stream and h.version = q.version
+ where q.rounds > 0 and q.until <= clock_timestamp()
+   and greatest(q.last_at, q.until) > clock_timestamp() - make_interval(secs => %(window_s)s)
+ order by q.until limit %(most)s
+"""
 ALIVE: Final[LiteralString] = "select id::text from domainflow.live_runtime order by id"
 TENANTS: Final[LiteralString] = "select tenant from domainflow.head where stream like 'monitor/%' order by tenant"
 TENANT_OF: Final[LiteralString] = """
@@ -93,6 +100,7 @@ select tenant from (
 def observe(connection: Connection[TupleRow], *, stall_s: float, held_s: float, lag_s: float) -> Watched:
     """Return what is as it is for `stall_s`, `held_s` or `lag_s`, or may be; in a transaction of REPEATABLE READ."""
     values = {"stall_s": stall_s, "held_s": held_s, "lag_s": lag_s, "most": MOST, "suspect_after": SUSPECT_AFTER}
+    trial = {"window_s": reconcile_sql.WINDOW_S, "most": MOST}
     connection.execute(reconcile_sql.READ_ONLY)
     still = tuple(Still(*row) for row in connection.execute(STILL, values).fetchall())
     waiting = [
@@ -104,6 +112,7 @@ def observe(connection: Connection[TupleRow], *, stall_s: float, held_s: float, 
         waiting=tuple(Waiting(*row) for row in waiting),
         overdue=tuple(Overdue(*row) for row in connection.execute(OVERDUE, values).fetchall()),
         alone=tuple(reconcile_sql.in_quarantine(connection)),
+        on_trial=tuple(row[0] for row in connection.execute(ON_TRIAL, trial).fetchall()),
         writers=tuple(Writer(*row) for row in connection.execute(WRITERS, values).fetchall()),
         behind=tuple(Behind(*row) for row in connection.execute(BEHIND, values).fetchall()),
         silent=tuple(Silent(*row) for row in connection.execute(SILENT, values).fetchall()),

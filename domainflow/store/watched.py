@@ -79,6 +79,7 @@ class Watched(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     overdue: tuple[Overdue, ...] = ()
     alone: tuple[Quarantined, ...] = ()
+    on_trial: tuple[str, ...] = ()  # streams that were left alone a moment ago, and are tried again
     writers: tuple[Writer, ...] = ()
     behind: tuple[Behind, ...] = ()
     silent: tuple[Silent, ...] = ()

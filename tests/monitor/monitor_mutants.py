@@ -19,6 +19,11 @@ def raise_anew(state: Alerts, command: Observe) -> Iterator[AlertRaised]:
     return _raised(replace(state, open=()), command)
 
 
+def forget_who_has_gone(*_: object) -> tuple[str, ...]:
+    """Wait for word of everybody."""
+    return ()
+
+
 def forget_since(watched: Watched, _: object, **how: Any) -> Judged:  # noqa: ANN401 - as `judge` takes it
     """Judge each look by itself."""
     return judging.judge(watched, {}, **how)

@@ -109,6 +109,11 @@ def test_where_more_is_the_matter_than_a_look_holds_nothing_of_that_kind_is_gone
     assert set(ALL) - set(judged(many).covered) == {AlertKind.CAMPAIGN_STILL, AlertKind.PHASE_NOT_STARTED}
 
 
+def test_of_an_actor_that_is_tried_again_after_its_quarantine_nothing_is_known_yet() -> None:
+    found = judged(Watched(on_trial=("campaign/a",)))
+    assert (causes(found), found.undecided) == ([], ((AlertKind.ACTOR_CANNOT_LIVE, "campaign/a"),))
+
+
 def writer(xid: int = 77) -> Writer:
     return Writer(xid, 4711, "books", "bob", "psql", "idle in transaction")
 

@@ -12,9 +12,10 @@ from child import eventually
 from databases import Database
 from durable import Actor, acting, emptied, in_thread, migrated
 from msgspec.structs import replace
-from reconciler.scenes import ask, opened
+from reconciler.scenes import ask, happens, opened
 
 from domainflow import Principal, Runtime
+from domainflow.actors.monitor import actor as monitor
 from domainflow.actors.monitor.messages import SEVERITIES, AlertKind
 from domainflow.errors import StoreUnavailable
 from domainflow.settings import Settings
@@ -23,7 +24,8 @@ from domainflow.store.embedded import EmbeddedServer
 from domainflow.store.transaction import Kind
 from domainflow.views import AlertView
 
-from watching import QUICK, watching  # isort: skip  # beside this file
+from monitor_mutants import forget_who_has_gone  # isort: skip  # beside this file
+from watching import QUICK, watching  # isort: skip  # likewise
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -157,6 +159,17 @@ def test_who_does_not_lead_tells_of_itself_too_and_when_it_has_gone_nobody_waits
         with watching(emptied, home, replace(BRIEF, least_free_mib=1_000_000_000)) as follower:
             alert = leader.raised(AlertKind.DISK_LOW, f"runtime/{follower.id}")
         leader.resolved(alert)
+
+
+def test_without_a_look_at_who_has_gone_what_it_told_of_itself_stays(
+    emptied: Database, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "of_the_gone", forget_who_has_gone)
+    with watched(emptied, home) as leader:
+        eventually(lambda: ask(emptied, LEADER) == [(leader.runtime.id,)], "it leads")
+        with watching(emptied, home, replace(BRIEF, least_free_mib=1_000_000_000)) as follower:
+            alert = leader.raised(AlertKind.DISK_LOW, f"runtime/{follower.id}")
+        assert not happens(lambda: leader.found(AlertKind.DISK_LOW, alert.subject) == [], within_s=2.0)
 
 
 def a_call(runtime: Runtime, timeout_s: float) -> None:

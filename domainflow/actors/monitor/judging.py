@@ -57,6 +57,7 @@ def judge(watched: Watched, since: Since, *, now_s: float, limits: Limits) -> Ju
     ):
         found[tenant].append(finding)
     undecided: dict[Cause, None] = {(_kind_of_work(each), each.stream): None for each in young}
+    undecided |= {(AlertKind.ACTOR_CANNOT_LIVE, stream): None for stream in watched.on_trial}
     undecided |= {_cause(each): None for each in watched.writers if each.xid not in old}
     return Judged({tenant: tuple(each) for tenant, each in found.items()}, _covered(watched), tuple(undecided), since)
 
