@@ -85,7 +85,7 @@ class CommandBox(Behaviour[object]):
         try:
             command = msgspec.msgpack.decode(boxed.body, type=CampaignCommand)
             context = msgspec.msgpack.decode(boxed.context, type=Context)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:  # bad UTF-8 is a ValueError only
             self._withdraw(boxed.id, Rejected(f"the command cannot be read: {error}"))
             return
         context = msgspec.structs.replace(context, box_id=boxed.id)

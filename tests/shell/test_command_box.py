@@ -102,7 +102,15 @@ def test_a_command_past_its_deadline_is_not_done(house: Stage, actor: Actor) -> 
     assert types(actor, stream) == ["campaign.created"]
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", msgspec.msgpack.encode({"type": "campaign.begin"})])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        msgspec.msgpack.encode({"type": "campaign.begin"}),
+        encode(PauseCampaign(reason="in UTF-8")).replace(b"UTF-8", b"UTF-\xff"),
+    ],
+)
 def test_what_is_no_command_of_a_user_is_refused(house: Stage, actor: Actor, body: bytes) -> None:
     ref, stream = a_campaign(house)
     open_box(house, ref)
