@@ -13,7 +13,7 @@ from stage import Answers, Stage, commit_each, stage
 from domainflow.actors.coordinator.hand import MOST_BYTES, MOST_ITEMS
 from domainflow.actors.mailbox import CAPACITY
 from domainflow.errors import MailboxFull
-from domainflow.store.port import Committed, Failed, Key, KeyTaken, Loaded, Stale
+from domainflow.store.port import Committed, Failed, Key, KeyTaken, Stale
 
 __all__ = ["actor", "admin", "answers", "emptied", "lane", "lanes", "migrated"]  # fixtures
 
@@ -236,20 +236,7 @@ def test_another_incarnation_of_a_lane_begins_another_chain(actor: Actor, answer
     assert list(audits(actor).values()) == [[1], [1]]
 
 
-# --- loading
-
-
-def test_a_stream_is_read_when_everything_before_it_is_settled(lane: Stage, admin: str, answers: Answers) -> None:
-    gate = hold_up(lane, answers)
-    with row_lock(admin, LOCK_GATE) as blocker:
-        commit_each(lane, answers, [gate])
-        await_blocked(admin, 1)
-        lane.committer.load("gate", owned=False, fold_version=1, settled=answers.to("load"))  # type: ignore[arg-type]  # a Loaded
-        assert answers.none_left()
-        blocker.rollback()
-    loaded = answers.take(2)["load"]
-    assert isinstance(loaded, Loaded)
-    assert (loaded.version, len(loaded.events)) == (2, 2)
+# --- the clock
 
 
 def test_the_clock_is_the_databases_and_never_goes_back(lane: Stage, actor: Actor) -> None:

@@ -88,6 +88,13 @@ class Hand:
                 break
         return chosen
 
+    def settled_loads(self) -> list[Load]:
+        """Return the loads of streams of which nothing is in hand any more."""
+        if not self.loads:
+            return []
+        unsettled = {item.stream for entry in self.waiting for item in entry.group}
+        return [load for load in self.loads if load.stream not in unsettled]
+
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """Answer one and let go of it."""
         del self.waiting[entry]

@@ -74,15 +74,14 @@ class CommitLane(Behaviour[LaneMessage]):
             self._hand.take(message)
             while self._hand.full:  # or as long as others keep coming it would only take, and never commit
                 self._commit_some()
+                self._start_loads()  # nor would it ever read
         return None
 
     def on_idle(self) -> None:
         """Commit what has come while the last commit was under way."""
         while self._hand.waiting:
             self._commit_some()
-        while self._hand.loads:
-            self._readers.submit(self._load, self._hand.loads[0])
-            del self._hand.loads[0]
+        self._start_loads()
 
     def on_stop(self) -> None:
         self._connection.close()
@@ -178,6 +177,11 @@ class CommitLane(Behaviour[LaneMessage]):
         time.sleep(delay_s(tries, random.random(), base_s=0.02, cap_s=cap_s))  # noqa: S311 - jitter
 
     # --- loading
+
+    def _start_loads(self) -> None:
+        for load in self._hand.settled_loads():
+            self._readers.submit(self._load, load)
+            self._hand.loads.remove(load)
 
     def _load(self, load: Load) -> None:
         load.settled(self._read_or_fail(load))
