@@ -44,7 +44,8 @@ class Delivery:
         """Return the owner's answer.
 
         Raises what the owner refused it with. AskTimeout: not answered in time; StoreUnavailable: Postgres was lost, or
-        had no connection free in time. Of either it will not be done, unless the message says that it is not known.
+        had no connection free in time; Unavailable: nobody can take it just now. Of each it will not be done, unless
+        the message says that it is not known.
         """
         # With a key even where the caller gave none: a command may be sent again to the next owner, and counts once.
         keyed = msgspec.structs.replace(context, idempotency_key=context.idempotency_key or f"once/{new_id()}")
@@ -55,10 +56,11 @@ class Delivery:
                 answer = self._deliver_once(command, keyed, deadline_s)
                 if answer is not None:
                     return self._seen_through(answer, context, deadline_s)
-        except StoreUnavailable as error:
+        except Unavailable as error:  # says nothing of who was asked before
             if not self._in_doubt:
                 raise
-            raise StoreUnavailable(f"the store was lost before {self._stream} answered; {IN_DOUBT}") from error
+            kind = StoreUnavailable if isinstance(error, StoreUnavailable) else Unavailable
+            raise kind(f"{self._stream} did not answer, and cannot be asked just now; {IN_DOUBT}") from error
         finally:
             self._let_go()
         outcome = IN_DOUBT if self._in_doubt else UNDONE

@@ -8,13 +8,24 @@ from typing import Any
 import psycopg
 import pytest
 from databases import Database
+from durable import SOON_S
 
 from domainflow import CampaignSpec, Operations, Principal, Runtime
+from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.campaign.events import PhaseConfig
 from domainflow.actors.campaign.messages import StartCampaign
+from domainflow.actors.children import ChildSpec
 from domainflow.actors.ref import Ref
 from domainflow.delivery import Delivery
-from domainflow.errors import AskTimeout, InvalidInput, KeyReused, NotFound, StoreUnavailable, VersionConflict
+from domainflow.errors import (
+    AskTimeout,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    StoreUnavailable,
+    Unavailable,
+    VersionConflict,
+)
 from domainflow.security.context import Context
 from domainflow.settings import Settings
 from domainflow.spec import DnsPersona, HttpPersona, KeywordRule, PatternSource
@@ -145,22 +156,35 @@ def test_a_close_that_is_interrupted_still_lets_go_of_the_store(
 
 
 class Ghosts(Parts):
-    """A runtime that finds, whatever it looks for, an actor that has ended."""
+    """A runtime that finds, whatever it looks for, one of these after the other, and the last one from then on."""
 
-    ghost: Ref[Any]
+    ghosts: list[Ref[Any]]
 
     def find_campaign(self, id_: str) -> Ref[Any] | None:  # noqa: ARG002 - any
-        return self.ghost
+        return self.ghosts.pop(0) if len(self.ghosts) > 1 else self.ghosts[0]
+
+
+def haunted(runtime: Runtime, stream: str, *others: ChildSpec) -> Ghosts:
+    """A runtime where a campaign's actor has ended, and whose place these have taken."""
+    parts = runtime._parts  # noqa: SLF001 - no way leads from outside to an actor that is about to end
+    ended = parts.start("campaigns", parts.campaign_spec(stream), SOON_S)
+    parts.let_go(stream, SOON_S)
+    ghosts = Ghosts(**{field.name: getattr(parts, field.name) for field in fields(Parts)})
+    object.__setattr__(ghosts, "ghosts", [ended, *(parts.start("campaigns", other, SOON_S) for other in others)])
+    return ghosts
+
+
+STORY = Context(principal=ALICE, correlation_id="story")
 
 
 def test_a_command_whose_actor_ended_over_it_is_not_said_to_be_undone(runtime: Runtime, ops: Operations) -> None:
     handle = ops.create_campaign(SPEC)
-    parts = runtime._parts  # noqa: SLF001 - no way leads from outside to an actor that is about to end
-    ended = parts.start("campaigns", parts.campaign_spec(handle.stream), 10.0)
-    parts.let_go(handle.stream, 10.0)
-    ghosts = Ghosts(**{field.name: getattr(parts, field.name) for field in fields(Parts)})
-    object.__setattr__(ghosts, "ghost", ended)
     with pytest.raises(AskTimeout, match="it is not known whether it was done"):
-        Delivery(ghosts, handle.stream).deliver(
-            StartCampaign(), Context(principal=ALICE, correlation_id="story"), timeout_s=0.1
-        )
+        Delivery(haunted(runtime, handle.stream), handle.stream).deliver(StartCampaign(), STORY, timeout_s=0.1)
+
+
+def test_nor_is_it_when_the_next_one_has_no_time_for_it(runtime: Runtime, ops: Operations) -> None:
+    handle = ops.create_campaign(SPEC)
+    full = ChildSpec(name="full", factory=Behaviour, capacity=0)
+    with pytest.raises(Unavailable, match=r"^campaign/\S+ did not answer, .* it is not known whether it was done"):
+        Delivery(haunted(runtime, handle.stream, full), handle.stream).deliver(StartCampaign(), STORY, timeout_s=SOON_S)
