@@ -23,7 +23,7 @@ from domainflow.operations import Operations
 from domainflow.security.context import Principal
 from domainflow.security.input import check_identifier
 from domainflow.settings import Settings, dotenv, from_environment
-from domainflow.store import migrate, pool
+from domainflow.store import doctor_sql, migrate, pool
 from domainflow.store.embedded import EmbeddedServer, default_home
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
@@ -214,8 +214,9 @@ def _nothing_to_revive() -> None:
 
 
 def _prepare_schema(dsn: str, admin_dsn: str | None) -> None:
-    if admin_dsn is not None:
-        migrate.up(admin_dsn)
-        return
-    with pool.plain(dsn) as connection:
-        migrate.check(connection)
+    with doctor_sql.translated():
+        if admin_dsn is not None:
+            migrate.up(admin_dsn)
+            return
+        with pool.plain(dsn) as connection:
+            migrate.check(connection)

@@ -74,7 +74,7 @@ class Server(Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what Postgres refuses into StoreUnavailable, for verbs that work beneath the runtime."""
+    """Turn what Postgres refuses into StoreUnavailable, for what works beneath the runtime, or before there is one."""
     try:
         yield
     except psycopg.Error as error:

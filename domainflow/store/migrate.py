@@ -14,6 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domainflow.errors import SchemaMismatch, StoreUnavailable
+from domainflow.store import pool
 from domainflow.store.transaction import Kind, transaction
 
 LOCK_KEY: Final = 0x646F6D61696E  # "domain": of the session advisory lock
@@ -152,7 +153,7 @@ def _compare(have: tuple[Applied, ...], want: tuple[Migration, ...]) -> None:
 def _locked(dsn: str) -> Connection[TupleRow]:
     """Return an autocommit connection that holds the lock until it is closed. No lock, no migration."""
     try:
-        connection = psycopg.connect(dsn, autocommit=True, application_name="domainflow migrate")
+        connection = psycopg.connect(pool.lively(dsn), autocommit=True, application_name="domainflow migrate")
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"cannot connect to migrate: {str(error).strip()}") from error
     connection.execute("select set_config('lock_timeout', %s, false)", (str(int(LOCK_WAIT_S * 1000)),))
