@@ -74,11 +74,12 @@ class Reading:
 
         Raises NotFound; Archived: some after it are not. From 0 on an archived campaign begins with its seal.
         """
-        tenant = self._principal.tenant
-        with self._parts.store.tenants(Kind.VIEW, tenant, timeout_s=_left_s(deadline_s)) as connection:
+        tenant, left_s = self._principal.tenant, _left_s(deadline_s)
+        # At one instant: a campaign that is set going again in between would have ended with what came after its end.
+        with self._parts.store.tenants(Kind.VIEW, tenant, one_instant=True, timeout_s=left_s) as connection:
             summary = self._seen(campaigns.find(connection, self._id))
             page = streams.events(connection, self._stream, after=after, limit=PAGE)
-            archive = archives.of(connection, self._stream)  # afterwards: what went meanwhile is known by then
+            archive = archives.of(connection, self._stream)
             if archive is not None and after < archive.version - 1:
                 if after:
                     raise archive.error("read on from version 0, and the seal comes first")
@@ -90,7 +91,10 @@ class Reading:
     def rest(self, deadline_s: float) -> Rest:
         """Return whether it is completed, failed, cancelled or paused. Raises NotFound."""
         status = self.summary(timeout_s=_left_s(deadline_s)).status
-        return Rest(status, self.view(deadline_s) if status in STILL else None)
+        if status not in STILL:
+            return Rest(status, None)
+        view = self.view(deadline_s)  # it may have been set going again since
+        return Rest(view.status, view if view.status in STILL else None)
 
     def _fold(self, timeout_s: float) -> tuple[Summary, Fold, str | None]:
         with self._parts.store.tenants(Kind.VIEW, self._principal.tenant, timeout_s=timeout_s) as connection:
