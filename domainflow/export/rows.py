@@ -14,7 +14,7 @@ from domainflow.actors.campaign.actor import RULES, stream_of
 from domainflow.actors.campaign.state import Campaign
 from domainflow.errors import NotFound
 from domainflow.spec import Pattern
-from domainflow.store import export_sql, results
+from domainflow.store import campaigns, export_sql, results
 from domainflow.store.export_sql import Reading
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
@@ -80,7 +80,7 @@ class Rows(Iterator[Row]):
 def rows(store: Postgres, campaign: str, *, tenant: str, home: Path) -> Rows:
     """Return the results of a campaign, of the current run of each phase, as far as they are stored.
 
-    A campaign that runs may be read too: each page of rows is as of when it was read.
+    A campaign that runs may be read too: each page of rows is as of one instant.
 
     Args:
         store: any runtime's.
@@ -89,8 +89,8 @@ def rows(store: Postgres, campaign: str, *, tenant: str, home: Path) -> Rows:
         home: where word lists and files of names are cached (`home/sources`).
 
     Raises:
-        NotFound: there is no such campaign in this tenant, or it was deleted.
-        StoreUnavailable, Corrupt: here, or while iterating.
+        NotFound: there is no such campaign in this tenant, or it was deleted; here, or while iterating.
+        StoreUnavailable, Corrupt: likewise.
     """
     loaded = store.peek(stream_of(campaign), fold_version=RULES.fold_version)
     state = RULES.fold(loaded)
@@ -106,6 +106,7 @@ class _Reader:
 
     def __init__(self, store: Postgres, campaign: str, tenant: str, state: Campaign, file: Path | None) -> None:
         self._store = store
+        self._campaign = campaign
         self._tenant = tenant
         self._spec = state.spec
         self._file = file
@@ -124,8 +125,9 @@ class _Reader:
     def _page(self, start: int, stop: int) -> list[Row]:
         base = self._spec.base
         names = generation.names(self._spec.source, base + start, base + stop, self._file)
-        # A phase's results are stored after those it worked on: read in this order, what is seen fits together.
-        with self._store.tenants(Kind.VIEW, self._tenant) as connection:
+        with self._store.tenants(Kind.VIEW, self._tenant, one_instant=True) as connection:
+            if not campaigns.find(connection, self._campaign):
+                raise NotFound(f"campaign {self._campaign} was deleted meanwhile")
             codes = self._codes.of(connection, start, stop)
             hits = self._dns.hits(connection, start, stop, DnsHit)
             pages = self._http.hits(connection, start, stop, Page)

@@ -46,7 +46,7 @@ def test_a_runtime_whose_postgres_is_gone_is_closed_within_its_time_out(home: Pa
 def test_a_runtime_that_waits_for_its_own_postgres_is_closed_within_its_time_out(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits, take = threading.Event(), embedded._take
+    waits, take = threading.Event(), embedded._take  # noqa: SLF001 - whom somebody waits for is known nowhere else
 
     def taking(lock: int, operation: int) -> bool:
         """Take it, and say that somebody waits for it."""

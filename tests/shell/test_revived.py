@@ -1,17 +1,21 @@
 """A campaign that is set going again between two statements of whoever looks at it: what is told fits together."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import psycopg
 import pytest
 from databases import Database
 from durable import in_thread
 
-from domainflow import CampaignHandle, CampaignSpec, Principal, Runtime, reading
+from domainflow import CampaignHandle, CampaignSpec, Principal, Runtime
+from domainflow.actors.rules import Ack
 from domainflow.spec import PatternSource
+from domainflow.store import campaigns
 from domainflow.store.campaigns import Summary
+from domainflow.store.projections import Rows
 from domainflow.vocabulary import CampaignStatus, PatternType
 
 ALICE = Principal(id="alice", roles=("operator",), tenant="acme")
@@ -22,6 +26,7 @@ SPEC = CampaignSpec(
     ),
 )
 SOON_S = 20.0
+Command: TypeAlias = Callable[[], Ack]
 KILL = "update domainflow.work_item set state = 4, reason = 'a test said so'"
 
 
@@ -39,22 +44,28 @@ def failed(database: Database, home: Path) -> Iterator[CampaignHandle]:
 
 
 def before_and_after(
-    monkeypatch: pytest.MonkeyPatch, *, before: dict[int, Callable[[], object]], after: dict[int, Callable[[], object]]
+    monkeypatch: pytest.MonkeyPatch, before: Mapping[int, Command], after: Mapping[int, Command]
 ) -> None:
-    """Have things done around the n-th time that somebody has looked where a campaign stands, by another thread."""
-    find, looker, times = reading.campaigns.find, threading.current_thread(), 0
+    """Have commands given before and after the n-th time that this thread looks where a campaign stands."""
+    find, looker, times = campaigns.find, threading.current_thread(), 0
 
-    def finding(*args: object, **kwargs: object) -> list[Summary]:
+    def finding(connection: Rows, prefix: str, *, deleted: bool = False) -> list[Summary]:
         nonlocal times
         if threading.current_thread() is not looker:
-            return find(*args, **kwargs)  # type: ignore[arg-type]  # as it is called
+            return find(connection, prefix, deleted=deleted)
         times += 1
-        in_thread(before.get(times, int)).result(SOON_S)
-        found = find(*args, **kwargs)  # type: ignore[arg-type]  # likewise
-        in_thread(after.get(times, int)).result(SOON_S)
+        give(before, times)
+        found = find(connection, prefix, deleted=deleted)
+        give(after, times)
         return found
 
-    monkeypatch.setattr(reading.campaigns, "find", finding)
+    monkeypatch.setattr(campaigns, "find", finding)
+
+
+def give(commands: Mapping[int, Command], number: int) -> None:
+    """Give the command of this number, if there is one, and wait until it is durable; as another thread."""
+    if (command := commands.get(number)) is not None:
+        in_thread(command).result(SOON_S)
 
 
 def test_a_watch_that_ends_has_told_of_the_end_last(failed: CampaignHandle, monkeypatch: pytest.MonkeyPatch) -> None:
