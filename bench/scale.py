@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, LiteralString, NamedTuple
 
 import psycopg
-from _commit_drivers import PATIENCE_S, Public
+from _commit_drivers import Public
 from _figures import Figure, arguments, show
 from _fill import fill
 from commit import folder, runtime_of
