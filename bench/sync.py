@@ -114,7 +114,7 @@ def story(campaigns: int, seconds: float) -> tuple[Seen, dict[str, Seen], float]
         rate = statistics.median(paced.run(seconds / 3, campaigns).rate for _ in range(3)) / 2
         for id_ in paced.ids:
             version = operations.campaign(id_).view().version
-            hub = runtime._parts.hub  # noqa: SLF001 - where the lanes say what they committed
+            hub = runtime._parts.waking.hub  # noqa: SLF001 - where the lanes say what they committed
             ears.enter_context(hub.listening(f"campaign/{id_}", Stamps(id_, version, committed)))
         other = multiprocessing.get_context("spawn").Process(target=elsewhere, args=(runtime.store.dsn, home, there))
         other.start()

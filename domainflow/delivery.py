@@ -122,7 +122,7 @@ class Delivery:
         with self._parts.store.tenants(Kind.BOX, tenant, timeout_s=left_s) as connection:
             commands.put(connection, boxed, deadline_s=left_s)
             self._in_doubt = True  # from here on, until it is answered or taken back
-        self._parts.tell("command_box")
+        self._parts.waking.tell("command_box")
         body = self._await(boxed, owner, deadline_s)
         self._in_doubt = in_doubt
         if body is None:

@@ -63,7 +63,7 @@ class CampaignHandle:
         self.id = id_
         self.stream = campaign.stream_of(id_)
         self.reading = Reading(parts, principal, id_)
-        self.hub = parts.hub
+        self.hub = parts.waking.hub
 
     # --- commands: each returns when it is durable, and says at which version
 

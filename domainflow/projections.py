@@ -56,7 +56,7 @@ class Projector:
         self._followings: dict[int, Following] = {}
         self._ear = threading.Event()
         self._closed = False
-        self.hub = parts.hub
+        self.hub = parts.waking.hub
 
     def step(self) -> float:
         """Apply the next page to each generation of this version; return how long to wait before the next step, s.

@@ -124,7 +124,7 @@ class Subscription:
     def __init__(self, parts: Parts, following: Following, timeout_s: float | None) -> None:
         """Use `Operations.subscribe`."""
         self.following = following
-        self.hub = parts.hub
+        self.hub = parts.waking.hub
         self.quiet = Quiet(timeout_s)
         self.bookmark = str(following.position)  # where another one goes on behind what this one has given
         self._changes = self._follow()

@@ -1,9 +1,9 @@
 """The supervision tree of a runtime: who is a child of whom, with what restart rule. Wiring only."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,16 +18,15 @@ from domainflow.actors.coordinator.lane import CommitLane
 from domainflow.actors.coordinator.messages import LaneMessage, Load
 from domainflow.actors.directory import Directory
 from domainflow.actors.dynamic import DynamicSupervisor, StartChild, StopChild
-from domainflow.actors.effects import CLAIMER, Tell, Wake
+from domainflow.actors.effects import Tell, Wake
 from domainflow.actors.envelope import Reply
-from domainflow.actors.hub import Hub
 from domainflow.actors.leader import Leader
 from domainflow.actors.listener import Listener
 from domainflow.actors.monitor import alerts
 from domainflow.actors.monitor.actor import AlertActors, Monitor
 from domainflow.actors.monitor.own import Own
 from domainflow.actors.monitor.verifying import Verifying
-from domainflow.actors.notifier import Moved, Notifier, Outbox
+from domainflow.actors.notifier import Notifier
 from domainflow.actors.pattern import actor as pattern
 from domainflow.actors.reconciler.actor import Actors, Reconciler
 from domainflow.actors.ref import Ref
@@ -53,6 +52,7 @@ from domainflow.store.port import AuditNote, Committed, HeldElsewhere, Loaded
 from domainflow.store.postgres import Postgres
 from domainflow.store.presence import Presence
 from domainflow.store.transaction import Kind
+from domainflow.waking import Waking
 
 READERS = 2
 NOTE_S = 10.0
@@ -75,15 +75,18 @@ class Parts:
     system: System = field(default_factory=System)
     early: list[WorkerProcess] = field(default_factory=list)  # the first engine takes them out
     clock: DatabaseClock = field(default_factory=DatabaseClock)
-    hub: Hub = field(default_factory=Hub)
     folds: Folds = field(default_factory=Folds)
-    outbox: Outbox = field(default_factory=Outbox)
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "readers"))
 
     @property
     def directory(self) -> Directory:
         """Who lives here."""
         return self.system.environment.directory
+
+    @cached_property
+    def waking(self) -> Waking:
+        """The ways to whoever waits; made with the tree, on its first thread."""
+        return Waking(self.runtime, self.directory)
 
     @property
     def committer(self) -> Coordinator:
@@ -190,7 +193,7 @@ class Parts:
 
     def _store_children(self) -> list[ChildSpec]:
         lanes = [self._pinned(f"commit-{n}", partial(self._lane, n)) for n in range(self.settings.commit_lanes)]
-        listener = self._pinned("listener", lambda: Listener(self.presence, hint=self._hint))
+        listener = self._pinned("listener", partial(Listener, self.presence, hint=self.waking.hear))
         last = [self._pinned("notifier", self._notifier), self._pinned("watch", StoreWatch)]
         return [listener, *lanes, *last]  # no lane ends with those
 
@@ -211,8 +214,11 @@ class Parts:
             legal_moves=LEGAL_MOVES,
             read=self._read,
             readers=self.readers,
-            on_committed=self._moved,
+            on_committed=self.waking.moved,
         )
+
+    def _notifier(self) -> Notifier:
+        return Notifier(self.waking.outbox, self.runtime, Hints(self.store.connect_listener))
 
     def _claimer(self) -> Claimer:
         return Claimer(
@@ -283,42 +289,6 @@ class Parts:
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         loaded = self.store.read(load.stream, runtime=self.runtime, owned=load.owned, fold_version=load.fold_version)
         return self.refold.sampled(loaded) if isinstance(loaded, Loaded) else loaded
-
-    # --- hints
-
-    def tell(self, *words: str, moved: Collection[str] = ()) -> None:
-        """Have all runtimes told that there may be something to see: for whom, or on which streams."""
-        if self.outbox.put(*words, moved=moved) and (notifier := self.directory.find("store/notifier")):
-            notifier.signal(Wake())
-
-    def _moved(self, streams: Collection[str]) -> None:
-        """Streams were committed here: whoever waits for them is woken, here at once and elsewhere by a hint."""
-        campaigns = [stream for stream in streams if stream.startswith(campaign.PREFIX)]
-        if campaigns:
-            self.hub.wake(campaigns)
-            self.tell(moved=campaigns)
-
-    def _hint(self, payload: str) -> None:
-        if (moved := Moved.parse(payload)) is not None:
-            self._hear(moved)
-            return
-        if not payload:
-            self.hub.wake_all()
-        for path in (f"upkeep/{payload}",) if payload else (CLAIMER, "upkeep/command_box", "upkeep/admission"):
-            ref = self.directory.find(path)
-            if ref is not None:
-                ref.signal(Wake())
-
-    def _hear(self, moved: Moved) -> None:
-        if moved.runtime == self.runtime:
-            return
-        if moved.streams:
-            self.hub.wake(moved.streams)
-        else:
-            self.hub.wake_all()
-
-    def _notifier(self) -> Notifier:
-        return Notifier(self.outbox, self.runtime, Hints(self.store.connect_listener))
 
     @staticmethod
     def _pinned(name: str, factory: Callable[[], Any]) -> ChildSpec:

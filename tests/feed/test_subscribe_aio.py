@@ -65,7 +65,7 @@ def test_in_a_loop_it_goes_on_behind_what_was_given_when_it_was_cancelled_or_clo
     async def story() -> None:
         async with opened() as runtime:
             operations = runtime.as_principal(ALICE)
-            hub = runtime.blocking._parts.hub  # noqa: SLF001 - who listens
+            hub = runtime.blocking._parts.waking.hub  # noqa: SLF001 - who listens
             campaign = await operations.create_campaign(SPEC)
             subscription = await operations.subscribe(BEGINNING)
             assert told([await anext(subscription)]) == [(campaign.id, 1)]
