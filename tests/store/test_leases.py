@@ -1,11 +1,23 @@
 """Who is alive and who owns what: leases, locks that end with their session, epochs that only rise. Both stores."""
 
+import psycopg
 import pytest
 from both import Both, actor, joined, on_postgres, other
 from databases import Database
 from durable import acting, emptied, item, migrated, new_uuid
+from ledger import claim_one, complete, result
+
+from domainflow.store.leases import HELD
+from domainflow.store.port import OpenItem
 
 __all__ = ["actor", "emptied", "joined", "migrated", "other"]  # fixtures
+
+ENDED = """
+insert into domainflow.head (stream, tenant, version, hash, epoch, owner, status)
+select 'campaign/' || gen_random_uuid(), 'acme', 1, '', 1, %(runtime)s, status
+  from generate_series(1, 5000), unnest(array['completed', 'failed', 'paused']) status
+"""
+PAGES_OF_FEW = 20  # of several hundred
 
 
 def alive(actor: Both) -> set[str]:
@@ -143,15 +155,37 @@ def test_who_leaves_gives_back_everything(actor: Both, other: Both) -> None:
 # --- who should be executing
 
 
-def test_held_are_the_streams_of_a_runtime_that_may_have_something_to_account(actor: Both) -> None:
-    statuses = ("pending", "queued", "failed", "completed", "cancelled")
-    actor.commit(*(item(f"campaign/{status}", epoch=1, status=status) for status in statuses))
-    for status in statuses[:-1]:
+def test_held_are_the_streams_of_a_runtime_that_execute_or_are_to(actor: Both) -> None:
+    statuses = ("pending", "queued", "running", "pausing", "paused", "failed", "completed", "cancelled")
+    actor.commit(*(item(f"campaign/{status}", epoch=1, status=status) for status in (*statuses, "queued too")))
+    for status in statuses:
         claims(actor, f"campaign/{status}")
-    assert [(each.stream, each.status) for each in actor.leases.held(actor.upkeep, actor.runtime)] == [
-        ("campaign/failed", "failed"),
-        ("campaign/queued", "queued"),
-    ]
+    held = actor.leases.held(actor.upkeep, actor.runtime)
+    assert [each.status for each in held] == ["pausing", "queued", "running"]
+
+
+@pytest.mark.parametrize("status", ["paused", "failed"])
+def test_held_are_those_at_rest_while_something_of_theirs_is_to_be_accounted(actor: Both, status: str) -> None:
+    campaign = new_uuid()
+    opens = (OpenItem(1, 1, 0, 0, 10, parked=False),)
+    running = item(f"campaign/{campaign}", epoch=1, status="running", campaign=campaign, opens=opens)
+    actor.commit(running)
+    claims(actor, running.stream)
+    claimed = claim_one(actor)
+    actor.commit(item(running.stream, running, epoch=2, status=status))
+    assert actor.leases.held(actor.upkeep, actor.runtime) == []
+    assert complete(actor, result(claimed))
+    assert [each.status for each in actor.leases.held(actor.upkeep, actor.runtime)] == [status]
+
+
+@on_postgres
+def test_what_is_held_is_found_by_as_little_reading_however_much_has_ended(actor: Both, migrated: Database) -> None:
+    with psycopg.connect(migrated.admin_dsn, autocommit=True) as admin:
+        admin.execute(ENDED, {"runtime": actor.runtime})
+        admin.execute("vacuum analyze domainflow.head")
+        row = admin.execute(f"explain (analyze, buffers, format json) {HELD}", {"runtime": actor.runtime}).fetchone()
+    assert row is not None
+    assert row[0][0]["Plan"]["Shared Hit Blocks"] + row[0][0]["Plan"]["Shared Read Blocks"] < PAGES_OF_FEW
 
 
 @on_postgres

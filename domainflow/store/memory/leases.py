@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from domainflow.store.leases import Held, Host
 from domainflow.store.memory.tables import MemoryStore, Presence, State
 
-OVER: Final = frozenset({"pending", "completed", "cancelled"})  # nothing of theirs is to be accounted
+EXECUTING: Final = frozenset({"queued", "running", "pausing"})
+RESTING: Final = frozenset({"paused", "failed"})  # what was in hand then is done by and by
 LONG_DEAD_US: Final = 3_600_000_000
 
 
@@ -82,12 +83,15 @@ def owner(store: MemoryStore, stream: str) -> tuple[str, str, bool] | None:
 
 
 def held(store: MemoryStore, runtime: str) -> list[Held]:
-    """Return the campaigns' streams that `runtime` owns and that may have work to account."""
+    """Return the campaigns' streams that `runtime` owns and that execute, are to, or have work to account."""
     with store.lock:
+        done = {f"campaign/{item.campaign}" for item in store.tables.work_items.values() if item.state is State.DONE}
         mine = sorted(stream for stream, owner_ in store.tables.owners.items() if owner_ == runtime)
         heads = [(stream, store.tables.heads[stream]) for stream in mine]
         return [
-            Held(stream, head.tenant, head.status) for stream, head in heads if head.status and head.status not in OVER
+            Held(stream, head.tenant, head.status)
+            for stream, head in heads
+            if head.status in EXECUTING or (head.status in RESTING and stream in done)
         ]
 
 
