@@ -83,6 +83,8 @@ def fetch(read: Callable[[int], bytes | None], tenant: str, sha256: str, folder:
     try:
         with os.fdopen(handle, "wb") as file:
             _write(read, tenant, sha256, file)
+            file.flush()
+            os.fsync(file.fileno())  # nobody reads the hash again: after a power cut its name must not stand for less
         Path(name).rename(target)
     except BaseException:
         Path(name).unlink()

@@ -1,6 +1,7 @@
 """Sources: stored whole, compressed before their transaction, and read a chunk a transaction."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_a_source_is_compressed_before_its_transaction_begins_and_comes_back_as_
     assert open_meanwhile == [(), (), ()]
     file = store.source_file("acme", SOURCE.sha256, home / "sources")
     assert file.read_bytes() == BYTES
+
+
+def test_a_file_of_the_cache_is_on_the_disk_before_it_has_its_name(
+    store: Postgres, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, iter(PIECES))
+    folder, fsync, synced = home / "sources", os.fsync, list[tuple[int, bool]]()
+
+    def syncing(descriptor: int) -> None:
+        named = (folder / f"acme-{SOURCE.sha256}").exists()
+        synced.append((os.fstat(descriptor).st_size, named))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    store.source_file("acme", SOURCE.sha256, folder)
+    assert synced == [(len(BYTES), False)]
 
 
 def test_a_source_that_is_stored_is_known_to_be_and_stays_as_it_is(store: Postgres, home: Path) -> None:
