@@ -76,10 +76,11 @@ def _loaded(connection: Rows, stream: str) -> Fold:
 
 def _advanced(connection: Rows, stream: str, known: Fold, version: int) -> Fold | None:
     """From what is known on; None: it is not what the stream has at that version."""
-    last, *new = streams.events(connection, stream, after=known.version - 1, limit=version - known.version + 1)
-    if last.hash != known.hash:
+    number = version - known.version + 1
+    found = streams.events(connection, stream, after=known.version - 1, limit=number)
+    if len(found) != number or found[0].hash != known.hash:
         return None
-    state = known.state
+    state, new = known.state, found[1:]
     for recorded in new:
         state = RULES.evolve(state, RULES.decode_event(recorded))
     recent = tuple(point for point in known.points if point.version > version - RECENT)

@@ -6,6 +6,7 @@ from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from domainflow.errors import Corrupt
 from domainflow.store.chain import GENESIS
 from domainflow.store.port import Loaded, Recorded
 
@@ -43,7 +44,7 @@ def head(connection: Connection[TupleRow], stream: str) -> Head | None:
 def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) -> Loaded:
     """Return a stream as of one instant: call it in a transaction of REPEATABLE READ or with the stream settled.
 
-    A snapshot of another fold version is ignored.
+    A snapshot of another fold version is ignored. Raises Corrupt: not all of its events are there.
     """
     found = head(connection, stream)
     if found is None:
@@ -53,6 +54,11 @@ def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) ->
     row = connection.execute(SNAPSHOT, (stream,)).fetchone()
     picture = row if row and row[1] == fold_version and row[0] <= found.version else None
     start = picture[0] if picture else beginning(connection, stream)[0]
+    since = tuple(events(connection, stream, after=start, limit=found.version - start))
+    if len(since) != found.version - start:
+        raise Corrupt(
+            f"{stream} has {len(since)} of the events {start + 1} to {found.version}: run `domainflow verify`"
+        )
     return Loaded(
         stream=stream,
         tenant=found.tenant,
@@ -61,7 +67,7 @@ def load(connection: Connection[TupleRow], stream: str, *, fold_version: int) ->
         epoch=found.epoch,
         snapshot=picture[2] if picture else None,
         snapshot_version=picture[0] if picture else 0,
-        events=tuple(events(connection, stream, after=start, limit=found.version - start)),
+        events=since,
     )
 
 

@@ -8,9 +8,13 @@ import psycopg
 import pytest
 from child import Child
 from databases import Database
+from psycopg.rows import TupleRow
 from speaker import ALICE, MANY, SPEC
 
 from domainflow import CampaignSpec, Operations, Runtime, folds
+from domainflow.actors.campaign.events import CampaignArchived, CampaignQueued
+from domainflow.actors.rules import encode
+from domainflow.errors import Corrupt
 from domainflow.folds import Fold, Folds
 from domainflow.reading import Reading
 from domainflow.settings import Settings
@@ -20,6 +24,10 @@ from domainflow.views import View
 from domainflow.vocabulary import PatternType, Phase
 
 SOON_S = 60.0
+APPEND = """
+insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)
+values (%s, %s, 'acme', clock_timestamp(), %s, 1, '', %s, '')
+"""
 MANY_BATCHES = CampaignSpec(
     name="a hundred batches",
     source=PatternSource(
@@ -121,6 +129,32 @@ def test_of_a_history_that_was_replaced_nothing_is_shown(ops: Operations, databa
     put_in_place(database, campaign.stream, other.stream)
     assert campaign.view().count == SPEC.source.count + 1
     assert campaign.view().version == 1 + later
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("lost", ["version = 2", "version = 3", "true"])
+def test_what_lacks_an_event_is_neither_shown_nor_commanded(
+    ops: Operations, database: Database, lost: str, *, kept: bool
+) -> None:
+    campaign = ops.create_campaign(SPEC)
+    if kept:
+        campaign.view()
+    with psycopg.connect(database.admin_dsn, autocommit=True) as admin:
+        append_by_hand(admin, campaign.stream)
+        admin.execute(f"delete from domainflow.event where stream = %s and {lost}", (campaign.stream,))  # type: ignore[arg-type]  # noqa: S608
+    with pytest.raises(Corrupt, match="run `domainflow verify`"):
+        campaign.view()
+    with pytest.raises(Corrupt):
+        campaign.start()
+
+
+def append_by_hand(admin: psycopg.Connection[TupleRow], stream: str) -> None:
+    """Have two more events on a stream, past every guard."""
+    admin.execute("set session_replication_role = replica")
+    for version, type_ in ((2, "campaign.queued"), (3, "campaign.archived")):
+        event = CampaignQueued() if version == 2 else CampaignArchived()
+        admin.execute(APPEND, (stream, version, type_, encode(event)))
+    admin.execute("update domainflow.head set version = 3 where stream = %s", (stream,))
 
 
 def replace_name(spec: CampaignSpec) -> CampaignSpec:
