@@ -144,7 +144,7 @@ def test_a_phase_is_configured_with_nothing_that_a_spec_may_not_say(
 def test_a_close_that_is_interrupted_still_lets_go_of_the_store(
     database: Database, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: Runtime) -> None:
+    def interrupted(_: Runtime, __: float) -> None:
         raise KeyboardInterrupt
 
     runtime = Runtime.open(database.dsn, home=home, campaigns=False, work=False)
