@@ -44,6 +44,9 @@ select (select count(*) from page), exists (select 1 from newest n where (n.era,
        (%(seq)s::bigint = 0 and (%(era)s::int, %(xid)s::xid8) <= (z.era, z.xmax))
          or exists (select 1 from domainflow.event
                      where (era, xid, seq) = (%(era)s::int, %(xid)s::xid8, %(seq)s::bigint))
+         or exists (select 1 from domainflow.archive
+                     where (last_era, last_xid, last_seq) >= (%(era)s::int, %(xid)s::xid8, %(seq)s::bigint)
+                       and (first_era, first_xid, first_seq) <= (%(era)s::int, %(xid)s::xid8, %(seq)s::bigint))
   from horizon z left join scanned s on true
   left join page p on p.tenant = coalesce(%(tenant)s, p.tenant) and starts_with(p.stream, %(prefix)s)
  order by p.era, p.at, p.seq

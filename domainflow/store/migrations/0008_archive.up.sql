@@ -18,7 +18,7 @@ create table domainflow.archive (
   archived_at timestamptz not null default clock_timestamp(),
   deleted_at timestamptz        -- null: some of what is in the file may still be in `event`
 );
-create index archive_feed on domainflow.archive (tenant, last_era, last_xid, last_seq);
+create index archive_feed on domainflow.archive (last_era, last_xid, last_seq);
 create index archive_left on domainflow.archive (stream) where deleted_at is null;
 
 grant select, insert on domainflow.archive to domainflow_upkeep;
