@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domainflow.actors.codec import Codec
+from domainflow.actors.codec import Codec, Upcasts
 from domainflow.actors.monitor.core import FOLD_VERSION, Alerts, decide, evolve
 from domainflow.actors.monitor.messages import (
     MonitorCommand,
@@ -16,6 +16,7 @@ from domainflow.actors.monitor.messages import (
 from domainflow.actors.rules import Rules, Strategy
 
 PREFIX: Final = "monitor/"
+UPCASTS: Final[Upcasts] = {("monitor.alert_raised", 1): lambda body: body}  # what it could say it still can
 
 
 def stream_of(tenant: str) -> str:
@@ -43,7 +44,7 @@ RULES: Final = Rules[Alerts, MonitorCommand, MonitorEvent](
     owned=False,
     fold_version=FOLD_VERSION,
     initial=Alerts(),
-    events=Codec(MonitorEvent),  # type: ignore[arg-type]  # a union is no class to mypy
+    events=Codec(MonitorEvent, UPCASTS),  # type: ignore[arg-type]  # a union is no class to mypy
     commands=MonitorCommand,  # type: ignore[arg-type]  # likewise
     decide=decide,
     evolve=evolve,

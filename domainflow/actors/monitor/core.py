@@ -25,7 +25,7 @@ from domainflow.actors.monitor.messages import (
 )
 from domainflow.errors import NotFound
 
-FOLD_VERSION: Final = 1
+FOLD_VERSION: Final = 2  # since 2 there are more kinds of alerts
 MONITOR: Final = "monitor"  # who resolves by itself
 GONE: Final = "its cause is gone"
 MOST_OPEN: Final = 500  # a tenant; what is found beyond is raised once some are resolved, for it is found again

@@ -1,7 +1,7 @@
 """Everything the monitor of one tenant hears and records: alerts, and how far it has verified. Tags are permanent."""
 
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -110,6 +110,8 @@ class RecordVerified(_Message, frozen=True, tag="monitor.record_verified"):
 
 class AlertRaised(_Message, frozen=True, kw_only=True, tag="monitor.alert_raised"):
     """Something needs a person."""
+
+    VERSION: ClassVar[int] = 2  # since 2 there are more kinds
 
     number: int  # 1-based, a tenant
     kind: AlertKind
