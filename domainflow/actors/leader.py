@@ -9,7 +9,7 @@ import structlog
 
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.effects import Wake
-from domainflow.errors import Unavailable
+from domainflow.errors import DomainFlowError, Unavailable
 from domainflow.store import commands, leaders, leases, results
 from domainflow.store.leaders import Term
 from domainflow.store.postgres import Postgres
@@ -60,10 +60,14 @@ class Leader(Behaviour[object]):
         return False
 
     def _do_chores(self, term: Term) -> bool:
+        """Do a slice of each; one that fails keeps none of the others waiting."""
         more = False
         for chore in CHORES:
-            with self._store.upkeep(Kind.UPKEEP) as connection:
-                if not leaders.holds(connection, term):  # and if so, until the slice is committed
-                    return True
-                more |= chore(connection)
+            try:
+                with self._store.upkeep(Kind.UPKEEP) as connection:
+                    if not leaders.holds(connection, term):  # and if so, until the slice is committed
+                        return True
+                    more |= chore(connection)
+            except DomainFlowError as error:
+                _log.error("chore_failed", chore=chore.__name__, error=str(error)[:200])
         return more

@@ -10,6 +10,8 @@ from msgspec import Struct
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from domainflow.store.transaction import by_index
+
 PUT: Final[LiteralString] = """
 insert into domainflow.command (id, stream, tenant, body, context, deadline)
 values (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
@@ -67,6 +69,7 @@ def put(connection: Connection[TupleRow], command: Boxed, *, deadline_s: float) 
 
 def pending(connection: Connection[TupleRow], runtime: str, *, busy: Collection[str] = ()) -> list[Boxed]:
     """Return the oldest unanswered command of each stream that `runtime` owns, but of `busy` ones; up to 500."""
+    by_index(connection)
     return [Boxed(*row) for row in connection.execute(PENDING, {"runtime": runtime, "busy": list(busy)}).fetchall()]
 
 

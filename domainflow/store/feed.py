@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from domainflow.errors import BookmarkLost, InvalidInput
 from domainflow.store.port import Recorded
+from domainflow.store.transaction import by_index
 
 MOST: Final = 500  # events a page
 # One statement, so one snapshot: rows first and a horizon later would pass over what was committed in between. `at` is
@@ -50,12 +51,6 @@ select (select count(*) from page), exists (select 1 from newest n where (n.era,
   from horizon z left join scanned s on true
   left join page p on p.tenant = coalesce(%(tenant)s, p.tenant) and starts_with(p.stream, %(prefix)s)
  order by p.era, p.at, p.seq
-"""
-# Planned once a connection, at four times what it takes to run: by the index alone, since a plan from when the log was
-# short would otherwise sort all of it for each page.
-BY_INDEX: Final[LiteralString] = """
-select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
 """
 NOW: Final[LiteralString] = """
 select era, xid::text, seq from domainflow.event
@@ -120,7 +115,7 @@ def page(connection: Connection[TupleRow], after: Position, *, tenant: str | Non
         "tenant": tenant,
         "prefix": prefix,
     }
-    connection.execute(BY_INDEX)
+    by_index(connection)
     rows = connection.execute(PAGE, asked).fetchall()
     if not rows[0][-1]:
         raise BookmarkLost(

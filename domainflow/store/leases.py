@@ -9,6 +9,7 @@ from psycopg.rows import TupleRow
 REGISTER: Final[LiteralString] = """
 insert into domainflow.runtime (id, host, pid, lock_key, lease_until)
 values (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
+on conflict (id) do update set lock_key = excluded.lock_key, lease_until = excluded.lease_until
 """
 TAKE_LOCK: Final[LiteralString] = "select pg_advisory_lock(%s)"
 # By the database's clock, which is not ours and may have been set: whether it was over until now is for it to say.
@@ -70,7 +71,10 @@ class Host(Struct, frozen=True):
 
 
 def register(connection: Connection[TupleRow], runtime: str, *, host: Host, lock_key: int, lease_s: float) -> None:
-    """Announce a runtime and take its lock; `connection` must then be kept for its whole life."""
+    """Announce a runtime, once more if nobody heard that it was, and take its lock.
+
+    `connection` must then be kept for its whole life.
+    """
     connection.execute(TAKE_LOCK, (lock_key,))
     connection.execute(REGISTER, (runtime, host.name, host.pid, lock_key, lease_s))
 

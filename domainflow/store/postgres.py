@@ -163,8 +163,11 @@ class Postgres:
             holder = None if epoch else leases.owner(connection, stream)
         if holder is not None:
             return HeldElsewhere(f"{holder[0]} ({holder[1]})")
+        loaded = self.peek(stream, fold_version=fold_version)
+        if epoch is None and loaded.epoch is not None:
+            return HeldElsewhere("somebody who has let go of it in this moment")
         # With the epoch that was claimed, not the one that is read: it may be another owner's by now.
-        return replace(self.peek(stream, fold_version=fold_version), epoch=epoch)
+        return replace(loaded, epoch=epoch)
 
     def peek(self, stream: str, *, fold_version: int) -> Loaded:
         """Load a stream as of one instant, claiming nothing."""

@@ -90,6 +90,10 @@ select set_config('role', coalesce(%(role)s, current_setting('role')), %(local)s
        set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)
 """
 SET_WITH_WHOLE: Final[LiteralString] = f"{SET}, set_config('transaction_timeout', %(whole)s, %(local)s)"
+BY_INDEX: Final[LiteralString] = """
+select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)
+"""
 
 
 @contextmanager
@@ -147,6 +151,15 @@ def _set(
         "local": local,
     }
     connection.execute(SET_WITH_WHOLE if connection.info.server_version >= WHOLE_SINCE else SET, values)
+
+
+def by_index(connection: Connection[TupleRow]) -> None:
+    """Have the statements of this transaction planned once a connection, which may cost more than to run them.
+
+    By indexes alone: a plan from when a table was short, or by statistics of such a moment, would read or sort all of
+    it each time.
+    """
+    connection.execute(BY_INDEX)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from domainflow.cli.doctor import _horizon
 from domainflow.errors import InvalidInput
 from domainflow.store import doctor_sql, feed, pool
 from domainflow.store.feed import BEGINNING, Position
-from domainflow.store.transaction import Kind, transaction
+from domainflow.store.transaction import Kind, by_index, transaction
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -233,7 +233,7 @@ def test_a_page_is_read_by_its_index_whatever_the_planner_believes(emptied: Data
             admin.execute("analyze domainflow.event")
         asked = {"era": 0, "xid": "0", "seq": 0, "limit": 500, "tenant": "acme", "prefix": "campaign/"}
         with admin.transaction():
-            admin.execute(feed.BY_INDEX)  # as each page does
+            by_index(admin)  # as each page does
             plan = admin.execute(f"explain {feed.PAGE}", asked).fetchall()  # type: ignore[arg-type]  # ours
     read = [line.strip() for (line,) in plan if " on event" in line]
     assert len(read) == 3, plan

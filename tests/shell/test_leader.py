@@ -48,6 +48,10 @@ end $$;
 create trigger ends after delete on domainflow.runtime for each row execute function public.end_term();
 create trigger notes after delete on domainflow.command for each row execute function public.note_term();
 """
+REFUSING: Final = """
+create function public.refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$;
+create trigger refuses before delete on domainflow.runtime for each row execute function public.refuse();
+"""
 
 
 @pytest.fixture
@@ -105,3 +109,16 @@ def test_no_slice_is_done_under_a_term_that_has_ended(database: Database) -> Non
         eventually(lambda: acts.see("select count(*) from domainflow.command") == [0], "all chores are done")
     with psycopg.connect(database.admin_dsn) as connection:
         assert connection.execute("select term from public.pruned").fetchall() == [(2,)]
+
+
+def test_a_chore_that_fails_keeps_no_other_waiting(database: Database) -> None:
+    with psycopg.connect(database.admin_dsn, autocommit=True) as connection:
+        connection.execute(REFUSING)
+    dead = new_uuid()
+    with acting(database.dsn, lane=9) as acts, stage(acts) as house:
+        plant(acts, commands=1)
+        acts.upkeep.execute(LONG_DEAD, (dead,))
+        lead(house)
+        eventually(lambda: acts.see("select count(*) from domainflow.command") == [0], "the chore behind it is done")
+        assert dead in acts.see("select id::text from domainflow.runtime")
+        assert house.find("actors/leader").incarnation == 1

@@ -11,6 +11,7 @@ from durable import Actor, acting, emptied, item, migrated, new_uuid
 
 from domainflow.store import commands, leases
 from domainflow.store.commands import PENDING
+from domainflow.store.transaction import Kind, transaction
 
 __all__ = ["emptied", "migrated"]  # fixtures
 
@@ -70,7 +71,9 @@ def test_a_look_reads_a_few_rows_of_each_stream_however_many_wait(
     if analyzed == "since":
         with_stats(emptied)
     explain: Any = "explain (analyze, format json) " + PENDING
-    (row,) = actor.upkeep.execute(explain, {"runtime": actor.runtime, "busy": []}).fetchall()
+    with transaction(actor.upkeep, Kind.DELIVER):
+        assert commands.pending(actor.upkeep, actor.runtime) != []  # and so as each look does
+        (row,) = actor.upkeep.execute(explain, {"runtime": actor.runtime, "busy": []}).fetchall()
     plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
     reads = list(of_commands(plan[0]["Plan"]))
     assert {node["Node Type"] for node in reads} <= {"Index Scan", "Index Only Scan"}

@@ -14,6 +14,8 @@ from durable import Postgres as Connection
 from stage import nothing_to_revive
 
 from domainflow.errors import Corrupt, DomainFlowError, SchemaMismatch, StoreRefused, StoreUnavailable
+from domainflow.store import leases
+from domainflow.store.port import HeldElsewhere, Loaded
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
 
@@ -172,3 +174,23 @@ def await_written(actor: Actor) -> None:
     while not actor.see("select 1 from domainflow.quota"):
         assert time.monotonic() < deadline_s, "the commit does not arrive"
         time.sleep(0.005)
+
+
+def test_who_reads_a_stream_that_is_let_go_of_meanwhile_does_not_go_on_without_an_epoch(
+    store: Postgres, emptied: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = leases.owner
+    with acting(emptied.dsn) as holder, acting(emptied.dsn, lane=1) as reader:
+        holder.commit(item("s1", epoch=1))
+        assert leases.claim_stream(holder.upkeep, holder.runtime, "s1") is not None
+
+        def owner_meanwhile(connection: Connection, stream: str) -> tuple[str, str] | None:
+            leases.release_stream(holder.upkeep, holder.runtime, stream)
+            return owner(connection, stream)
+
+        monkeypatch.setattr(leases, "owner", owner_meanwhile)
+        found = store.read("s1", runtime=reader.runtime, owned=True, fold_version=1)
+        assert isinstance(found, HeldElsewhere)
+        again = store.read("s1", runtime=reader.runtime, owned=True, fold_version=1)
+        assert isinstance(again, Loaded)
+        assert again.epoch is not None

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
+from chaos.proxy import Wire
 from child import eventually
 from databases import Database
 from durable import (
@@ -27,6 +30,8 @@ from domainflow.store.hints import NOTIFY
 from domainflow.store.presence import Presence
 
 __all__ = ["emptied", "migrated"]  # fixtures
+
+REGISTRATION: Final = b"insert into domainflow.runtime"
 
 
 @pytest.fixture
@@ -111,6 +116,25 @@ def test_a_runtime_that_was_forgotten_registers_again(actor: Actor, emptied: Dat
     guest.presence.listen(0.01)
     assert guest.runtime in actor.see("select id::text from domainflow.runtime")
     guest.presence.disconnect()
+
+
+def test_a_runtime_whose_registration_was_not_answered_registers_again(
+    actor: Actor, emptied: Database, home: Path
+) -> None:
+    wire = Wire(emptied.dsn, home, words=(REGISTRATION,))
+    try:
+        guest = Guest(wire.dsn)
+        wire.lose_the_answer_of_the_next_commit(of=REGISTRATION)
+        appearing = in_thread(guest.presence.appear)
+        eventually(lambda: alive(actor, guest), "it is registered and has not heard of it")
+        wire.cut()
+        with pytest.raises(StoreUnavailable):
+            appearing.result(SOON_S)
+        guest.presence.appear()
+        assert (alive(actor, guest), guest.presence.holds_lease()) == (True, True)
+        guest.presence.disconnect()
+    finally:
+        wire.close()
 
 
 def test_the_lease_is_renewed_while_it_listens(actor: Actor, emptied: Database) -> None:
