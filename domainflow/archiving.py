@@ -52,12 +52,15 @@ class Archiving:
 
     def _due(self, older_than_days: float) -> Iterator[Due]:
         older_than_s, tenant = older_than_days * DAY_S, self._principal.tenant
-        after, found = "", DUE_AT_ONCE
-        while found == DUE_AT_ONCE:
+        look = archives.Look((), after="")
+        while True:
             with self._parts.store.upkeep(TransactionKind.SWEEP) as connection:
-                page = archives.due(connection, older_than_s=older_than_s, after=after, tenant=tenant, most=DUE_AT_ONCE)
-            yield from page
-            found, after = len(page), page[-1].stream if page else after
+                look = archives.due(
+                    connection, older_than_s=older_than_s, after=look.after, tenant=tenant, most=DUE_AT_ONCE
+                )
+            yield from look.due
+            if not look.after:
+                return
 
     def _sealed(self, due: Due) -> Due | None:
         """Have a campaign sealed where it was seen to stand; None: it may not be, or has moved."""

@@ -71,14 +71,14 @@ class Retention(Behaviour[object]):
         """Go on with a few; whether there is something to be seen soon."""
         self._archiver.clear_left()
         with self._store.upkeep(Kind.SWEEP) as connection:
-            due = archives.due(connection, older_than_s=self._older_than_s, after=self._after, most=MOST)
-        self._after = due[-1].stream if len(due) == MOST else ""
+            look = archives.due(connection, older_than_s=self._older_than_s, after=self._after, most=MOST)
+        self._after = look.after
         now_s = self.cell.clock.monotonic_s()
         self._put_off = {each: until_s for each, until_s in self._put_off.items() if now_s < until_s}
-        for each in due:
+        for each in look.due:
             if each not in self._put_off:
                 self._put_off[each] = now_s + self._go_on(each)
-        return len(due) == MOST or any(self._put_off[each] <= now_s + SEAL_S for each in due)
+        return bool(look.after) or any(self._put_off[each] <= now_s + SEAL_S for each in look.due)
 
     def _go_on(self, due: Due) -> float:
         """Do the next step; return for how long to leave the stream alone after that, s."""

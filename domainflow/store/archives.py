@@ -17,18 +17,26 @@ from domainflow.store.feed import Position
 SEALED: Final = "campaign.sealed"
 MOST_DELETED: Final = 5_000  # events a transaction, some 50 ms
 
+HEADS_A_LOOK: Final = 5_000  # of whatever streams; most campaigns of an old store are archived or not due
+
 # By the last event: of an ended campaign it says since when nothing has happened. A seal is one too, and what was
 # interrupted behind it is not to wait as long again.
 DUE: Final[LiteralString] = """
-select h.stream, h.tenant, h.version, e.type = %(sealed)s
-  from domainflow.head h
-  join domainflow.event e on e.stream = h.stream and e.version = h.version
-  join domainflow.campaign c on c.id = substr(h.stream, 10)::uuid and c.deleted_at is null
- where h.stream like 'campaign/%%' and h.status in ('completed', 'failed', 'cancelled') and h.stream > %(after)s
-   and (%(tenant)s::text is null or h.tenant = %(tenant)s)
-   and (e.type = %(sealed)s or e.recorded_at <= clock_timestamp() - make_interval(secs => %(older_than_s)s))
-   and not exists (select 1 from domainflow.archive a where a.stream = h.stream)
- order by h.stream limit %(most)s
+with looked as materialized (
+  select stream, tenant, version, status from domainflow.head where stream > %(after)s order by stream limit %(heads)s
+), due as (
+  select l.stream, l.tenant, l.version, e.type = %(sealed)s as is_sealed
+    from looked l
+    join domainflow.event e on e.stream = l.stream and e.version = l.version
+    join domainflow.campaign c on c.id = substr(l.stream, 10)::uuid and c.deleted_at is null
+   where l.stream like 'campaign/%%' and l.status in ('completed', 'failed', 'cancelled')
+     and (%(tenant)s::text is null or l.tenant = %(tenant)s)
+     and (e.type = %(sealed)s or e.recorded_at <= clock_timestamp() - make_interval(secs => %(older_than_s)s))
+     and not exists (select 1 from domainflow.archive a where a.stream = l.stream)
+   order by l.stream limit %(most)s
+)
+select (select max(stream) from looked having count(*) = %(heads)s), d.stream, d.tenant, d.version, d.is_sealed
+  from (values (true)) as always left join due d on true order by d.stream
 """
 RECORD: Final[LiteralString] = """
 with archived as materialized (
@@ -74,6 +82,13 @@ class Due(Struct, frozen=True):
     sealed: bool  # whether that is a seal
 
 
+class Look(Struct, frozen=True):
+    """What is due among the streams that were looked at."""
+
+    due: tuple[Due, ...]
+    after: str  # where the next look begins; empty: behind these there are no more
+
+
 class Archive(Struct, frozen=True):
     """Where the events of a stream are that were before its seal."""
 
@@ -93,13 +108,15 @@ class Archive(Struct, frozen=True):
 
 def due(
     connection: Connection[TupleRow], *, older_than_s: float, after: str = "", tenant: str | None = None, most: int
-) -> list[Due]:
+) -> Look:
     """Return up to `most` streams of ended campaigns behind one that stood still for so long, and sealed ones.
 
-    In order; `tenant` None: of all. For the role upkeep.
+    In order, among the next HEADS_A_LOOK streams; `tenant` None: of all. For the role upkeep.
     """
-    asked = {"older_than_s": older_than_s, "after": after, "tenant": tenant, "most": most, "sealed": SEALED}
-    return [Due(*row) for row in connection.execute(DUE, asked).fetchall()]
+    asked = {"older_than_s": older_than_s, "after": after, "tenant": tenant, "most": most}
+    rows = connection.execute(DUE, {**asked, "sealed": SEALED, "heads": HEADS_A_LOOK}).fetchall()
+    found = tuple(Due(*row[1:]) for row in rows if row[1] is not None)
+    return Look(found, found[-1].stream if len(found) == most else rows[0][0] or "")
 
 
 def record(connection: Connection[TupleRow], archive: Archive) -> Archive | None:

@@ -150,3 +150,20 @@ def test_the_owner_itself_changes_nothing_that_stays(actor: Actor, emptied: Data
             admin.execute("update domainflow.event set body = ''")
         admin.execute("delete from domainflow.event")
     assert versions(actor, sealed.stream) == [EVENTS + 1, EVENTS + 2]
+
+
+def test_a_look_goes_on_where_the_last_one_ended_whatever_stands_between(
+    actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "HEADS_A_LOOK", 2)
+    sealed = {Sealed(actor, type_="campaign.cancelled").stream for _ in range(3)}
+    found: list[str] = []
+    look, looks = archives.Look((), after=""), 0
+    while looks == 0 or look.after:
+        look = archives.due(actor.upkeep, older_than_s=0.0, after=look.after, most=20)
+        found += (due.stream for due in look.due)
+        looks += 1
+    assert found == sorted(sealed)
+    assert looks > len(found) / archives.HEADS_A_LOOK
+    few = archives.due(actor.upkeep, older_than_s=0.0, most=1)
+    assert [due.stream for due in few.due] == [few.after] == found[:1]
