@@ -149,3 +149,9 @@ class Corrupt(DomainFlowError):
 
     code = "corrupt"
     exit_code = 5
+
+
+class WrittenByNewer(Corrupt):
+    """A newer version of this program wrote what is stored: upgrade this one. Nothing was decided from it."""
+
+    code = "written_by_newer"

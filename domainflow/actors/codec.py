@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from domainflow.errors import Corrupt
+from domainflow.errors import Corrupt, WrittenByNewer
 from domainflow.store.port import Recorded
 
 EventT = TypeVar("EventT", bound=Struct)
@@ -58,7 +58,7 @@ class Codec(Generic[EventT]):
 
     def _lift(self, recorded: Recorded, now: int) -> EventT:
         if recorded.type_version > now:
-            raise Corrupt(
+            raise WrittenByNewer(
                 f"event {recorded.version} of {recorded.stream} was written by a newer version of this program "
                 f"({recorded.type} {recorded.type_version}, {now} is known): upgrade this one"
             )

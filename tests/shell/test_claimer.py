@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
 from child import eventually
+from databases import Database
 from durable import SOON_S, Actor, emptied, migrated
 from msgspec.structs import replace
 from shell_stage import SOURCE, actor, ask, house, reserve
@@ -25,6 +27,15 @@ from domainflow.store import pool, sources
 from domainflow.store.postgres import Postgres
 
 __all__ = ["actor", "emptied", "house", "migrated"]  # fixtures
+NEWER: Final = """
+with last as (
+  select * from domainflow.event where stream like 'campaign/%' order by version desc limit 1
+), written as (
+  insert into domainflow.event (stream, version, tenant, recorded_at, type, type_version, context, body, hash)
+  select stream, version + 1, tenant, recorded_at, type, 99, context, body, hash from last returning stream, version
+)
+update domainflow.head h set version = w.version from written w where h.stream = w.stream
+"""
 
 
 def engine(tell: Callable[[object], None]) -> LocalEngine:
@@ -86,6 +97,18 @@ def test_a_batch_whose_source_is_nowhere_is_dead(house: Stage, actor: Actor, hom
     claim(house, house.store, home)
     assert "there is no source 000000000000" in await_reason(actor)
     assert actor.see("select state from domainflow.work_item where reason is not null") == [4]
+
+
+def test_a_batch_of_a_campaign_that_a_newer_program_wrote_to_is_put_off(
+    house: Stage, actor: Actor, emptied: Database, home: Path
+) -> None:
+    a_campaign_on_words(house)
+    with psycopg.connect(emptied.admin_dsn, autocommit=True) as admin:
+        assert admin.execute(NEWER).rowcount == 1
+    claim(house, house.store, home)
+    assert "upgrade this one" in await_reason(actor)
+    assert actor.see("select max(failures) from domainflow.work_item where state <> 4") == [0]
+    assert actor.see("select count(*) from domainflow.work_item where state = 4") == [0]
 
 
 def test_a_source_that_cannot_be_fetched_leaves_no_file(actor: Actor, home: Path) -> None:

@@ -18,7 +18,7 @@ from domainflow.actors.effects import Wake
 from domainflow.backoff import delay_s
 from domainflow.engines.local import LocalEngine
 from domainflow.engines.port import LostWorker
-from domainflow.errors import Corrupt, DomainFlowError, NotFound, StoreUnavailable, Unavailable
+from domainflow.errors import Corrupt, DomainFlowError, NotFound, StoreUnavailable, Unavailable, WrittenByNewer
 from domainflow.store import work_items
 from domainflow.store.postgres import Postgres
 from domainflow.store.transaction import Kind
@@ -211,6 +211,9 @@ class Claimer(Behaviour[object]):
             retries = self._specs.state(claim).spec.retries
         except StoreUnavailable:
             raise
+        except WrittenByNewer as error:  # there is a runtime that can read it
+            self._put_off(claim, str(error)[:500])
+            return
         except (Corrupt, NotFound, msgspec.MsgspecError) as error:
             # It will not be there the next time either: the campaign fails with the reason rather than stand still.
             self._return(claim, str(error)[:500], retries=0)
