@@ -18,7 +18,7 @@ from _figures import Figure, arguments, show
 from _fill import fill
 from commit import folder
 
-from domainflow.actors.monitor.judging import Since, judge
+from domainflow.actors.monitor.judging import Limits, Since, judge
 from domainflow.settings import Settings
 from domainflow.store import migrate, monitor_sql
 from domainflow.store.embedded import EmbeddedServer
@@ -69,12 +69,13 @@ def _stat(pid: int) -> list[float]:
 def measure(store: Postgres, spent: Spent, looks: int) -> Iterator[Figure]:
     """Look so often, then verify what falls to as many looks."""
     settings = Settings()
+    limits = Limits(settings.stall_s, settings.held_s, settings.lag_s)
     seconds = looks * settings.monitor_s
     since: Since = {}
     for _ in range(looks):
         with store.upkeep(Kind.SWEEP, one_instant=True) as connection:
-            watched = monitor_sql.observe(connection, stall_s=settings.stall_s, held_s=settings.held_s)
-        since = judge(watched, since, now_s=time.monotonic(), stall_s=settings.stall_s, held_s=settings.held_s).since
+            watched = monitor_sql.observe(connection, **limits._asdict())
+        since = judge(watched, since, now_s=time.monotonic(), limits=limits).since
     looked_s, looked_there_s = spent.here_s(), spent.there_s()
     after, verified, began_s = "", 0, time.monotonic()
     while verified < settings.verify_events_per_s * seconds:
