@@ -4,6 +4,7 @@ PYTHON ?= python3
 export DOMAINFLOW_HOME := $(shell DOMAINFLOW_HOME="$(DOMAINFLOW_HOME)" scripts/home.sh)
 bin := .venv/bin
 at_once := --numprocesses auto --maxprocesses 4 --dist worksteal
+long := -rP --timeout=1800
 on_oldest := scripts/on_oldest.sh
 
 .DEFAULT_GOAL := help
@@ -46,9 +47,11 @@ bench: venv .venv-peers/.stamp  ## run every bench
 	@PYTHON="$(PYTHON)" scripts/peers.sh
 
 chaos: venv  ## run the tests that kill processes; everything once more on the oldest Postgres, where it is
-	$(bin)/python -m pytest -m chaos --timeout=1800
+	$(bin)/python -m pytest $(long) -m "chaos and alone"
+	$(bin)/python -m pytest $(long) $(at_once) -m "chaos and not alone"
 	$(on_oldest) $(bin)/python -m pytest $(at_once)
-	$(on_oldest) $(bin)/python -m pytest -m chaos --timeout=1800
+	$(on_oldest) $(bin)/python -m pytest $(long) -m "chaos and alone"
+	$(on_oldest) $(bin)/python -m pytest $(long) $(at_once) -m "chaos and not alone"
 
 soak: venv  ## run the tests that last
 	$(bin)/python -m pytest -m soak --timeout=7200

@@ -76,6 +76,7 @@ def real_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.chaos
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_121_570_real_names_are_worked_on_within_five_minutes(
     scene: Scene, real_names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -61,6 +61,7 @@ def test_4000_names_come_out_the_same_while_both_cores_are_busy(scene: Scene) ->
 
 
 @pytest.mark.chaos
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_busy_cores")
 def test_20_000_names_come_out_the_same_while_both_cores_are_busy(scene: Scene) -> None:

@@ -73,7 +73,7 @@ LONG: Final = Plan(
 )
 PLANS: Final = [
     pytest.param(SHORT, id="short", marks=pytest.mark.timeout(300)),
-    pytest.param(LONG, id="long", marks=[pytest.mark.chaos, pytest.mark.timeout(3600)]),
+    pytest.param(LONG, id="long", marks=[pytest.mark.chaos, pytest.mark.alone, pytest.mark.timeout(3600)]),
 ]
 
 

@@ -36,7 +36,7 @@ MANY: Final = Size(kills=40, names=20_000, batch_size=250, life_s=(0.5, 3.0))
 KILLED_WHILE_OPENING: Final = 5  # every fifth host does not live to work
 SIZES: Final = [
     pytest.param(FEW, id="few", marks=pytest.mark.timeout(180)),
-    pytest.param(MANY, id="many", marks=[pytest.mark.chaos, pytest.mark.timeout(1500)]),
+    pytest.param(MANY, id="many", marks=[pytest.mark.chaos, pytest.mark.alone, pytest.mark.timeout(1500)]),
 ]
 
 
