@@ -97,7 +97,7 @@ class BehaviourCell(pykka.Actor):
         # pykka's constructor is not called: its uuid, Event and weak reference are 2.8 KiB an actor that nobody
         # reads here. What it would set is set below; a test watches that it sets nothing else.
         self.actor_urn = path
-        self.actor_inbox = self._mailbox = self._create_actor_inbox()
+        self.actor_inbox = self._mailbox = environment.mailbox(path)
         self.actor_stopped = EndFlag()
         self.path = path
         self.environment = environment

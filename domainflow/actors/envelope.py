@@ -41,6 +41,8 @@ _UNSET: Final = _Unset()  # pykka's "not asked yet"
 class _Here(threading.local):
     path: str = ""  # empty: in none
     turn: int = 0  # its turn on this thread
+    # How this thread waits for an event, for so many seconds: a seam, so that a test can run others meanwhile.
+    wait: Callable[[threading.Event, float | None], bool] = staticmethod(threading.Event.wait)
 
 
 # Which actor the running thread is in. Cells set it; whoever would block asks it first.
@@ -116,7 +118,7 @@ class Reply(pykka.ThreadingFuture[object]):
             if self._result is not None:
                 return
             arrived = self._arrived = self._arrived or threading.Event()
-        if not arrived.wait(wait_s):
+        if not here.wait(arrived, wait_s):
             raise AskTimeout(f"no answer within {wait_s} s; the message may still be handled")
 
     def add_done_callback(self, callback: Callable[["Reply"], None]) -> None:

@@ -14,6 +14,7 @@ import structlog
 from domainflow.actors.dead_letters import DeadLetters
 from domainflow.actors.directory import Directory
 from domainflow.actors.dispatcher import Dispatcher, PinnedDispatcher, PoolDispatcher
+from domainflow.actors.mailbox import Mailbox
 from domainflow.actors.timers import ThreadTimers, Timers
 from domainflow.clock import Clock, SystemClock
 
@@ -50,6 +51,7 @@ class Environment:
         supervisors: Dispatcher | None = None,
         pinned: Callable[[str], Dispatcher] = PinnedDispatcher,
         chance: Callable[[], float] = random.random,
+        mailbox: Callable[[str], Mailbox] = lambda _: Mailbox(),
     ) -> None:
         """Take the seams that are given and the real ones for the rest.
 
@@ -60,6 +62,7 @@ class Environment:
             supervisors: runs these.
             pinned: makes the dispatcher of a pinned actor, from its path.
             chance: draws from [0, 1), for jitter.
+            mailbox: makes the mailbox of an actor, from its path.
         """
         self.clock: Clock = clock or SystemClock()
         self.timers: Timers = timers or ThreadTimers(self.clock)
@@ -67,6 +70,7 @@ class Environment:
         self.supervisors: Dispatcher = supervisors or PoolDispatcher(1, name="supervisors")
         self.pinned = pinned
         self.chance = chance
+        self.mailbox = mailbox
         self.directory = Directory()
         self.dead_letters = DeadLetters(self.clock)
         self.stuck: deque[Stuck] = deque(maxlen=STUCK_KEPT)
