@@ -49,6 +49,11 @@ class _Here(threading.local):
 here: Final = _Here()
 
 
+def sleep(delay_s: float) -> None:
+    """Wait on this thread, as it waits: for behaviours with a thread of their own."""
+    here.wait(threading.Event(), delay_s)
+
+
 class Reply(pykka.ThreadingFuture[object]):
     """The answer of one ask: settled exactly once, with a value or an error; later ones are counted and dropped."""
 

@@ -66,7 +66,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._state: StateT = rules.initial
         self._tries = 0  # of the command in hand, against others who moved a shared stream
         self._lingered = False
-        self._patience = Patience(OUTCOME_S)  # for the outcome of a commit
+        self._patience = Patience(OUTCOME_S)  # for what the store was asked
         self._again: pending.Commit | None = None  # to be decided anew once the stream is reloaded
 
     @property
@@ -87,7 +87,7 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._lingered = isinstance(signal, pending.Lingered)
         if isinstance(signal, pending.Overdue) and self._patience.is_over(self.cell):
             # Its lane may be gone for good, with its hand. The successor of this actor reads what became of it.
-            raise StoreUnavailable(f"{self._stream.name}: no outcome of a commit for {OUTCOME_S} s")
+            raise StoreUnavailable(f"{self._stream.name}: no word from the store for {OUTCOME_S} s")
         if not isinstance(signal, Answer):
             return
         match signal.token:
@@ -266,8 +266,10 @@ class EventSourced(Behaviour[CommandT], Generic[StateT, CommandT, EventT]):
         self._committer.load(
             self._stream.name, owned=self._rules.owned, fold_version=self._rules.fold_version, settled=settled
         )
+        self._patience.begin(self.cell)
 
     def _loaded(self, answer: object) -> None:
+        self._patience.end()
         decided_at = self._stream.version
         match answer:
             case Loaded():

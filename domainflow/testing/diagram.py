@@ -1,5 +1,6 @@
 """What happened, as a sequence diagram in text: a line of life for each actor and thread, an arrow for each message."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,6 +9,7 @@ from domainflow.testing.exchange import Passed
 _NARROWEST: Final = 15
 _WIDEST_PAGE: Final = 140
 _MOST_LINES: Final = 60
+_MOST_NAMES: Final = 8  # more lines of life nobody can follow
 
 
 def diagram(passed: Sequence[Passed], held: Sequence[str], *, but: Sequence[str] = ()) -> str:
@@ -22,11 +24,24 @@ def diagram(passed: Sequence[Passed], held: Sequence[str], *, but: Sequence[str]
     names = list(dict.fromkeys(name for each in shown for name in (each.sender, each.receiver) if name))
     if not names:
         return ""
+    if len(names) > _MOST_NAMES:
+        return "\n".join(_cut([_sentence(each, held) for each in shown]))
     width = max(_NARROWEST, min(max(map(len, names)) + 4, _WIDEST_PAGE // len(names))) | 1  # odd: it has a middle
-    lines = [_line(each, names, width, held) for each in shown]
-    cut = [f"… {len(lines) - _MOST_LINES} earlier"] if len(lines) > _MOST_LINES else []
     head = "".join(name[: width - 1].center(width) for name in names)
-    return "\n".join([head.rstrip(), *cut, *lines[-_MOST_LINES:]])
+    return "\n".join([head.rstrip(), *_cut([_line(each, names, width, held) for each in shown])])
+
+
+def _cut(lines: Sequence[str]) -> list[str]:
+    """The last of them, and as one those that say the same one after the other."""
+    grouped = [(line, len(list(same))) for line, same in itertools.groupby(lines)]
+    told = [line if times == 1 else f"{line}   ({times} times)" for line, times in grouped]
+    return [*([f"… {len(told) - _MOST_LINES} earlier"] if len(told) > _MOST_LINES else []), *told[-_MOST_LINES:]]
+
+
+def _sentence(each: Passed, held: Sequence[str]) -> str:
+    if not each.sender:
+        return f"    {each.receiver} handles {each.kind}"
+    return f"{each.sender} {'==' if each.point in held else '--'} {each.kind} -> {each.receiver}"
 
 
 def _line(each: Passed, names: Sequence[str], width: int, held: Sequence[str]) -> str:

@@ -55,13 +55,17 @@ class Exchange:
 
     def arrives(self, receiver: str, what: object) -> str:
         """Let others come before this; the name of its arrival."""
-        sender = self.scheduler.who
+        name = self.crosses(self.scheduler.who, receiver, kind_of(what))
+        if isinstance(what, ChildFailed):
+            self.failures.append(what)
+        return name
+
+    def crosses(self, sender: str, receiver: str, kind: str) -> str:
+        """Let others come before something gets from here to there; the name of its arrival."""
         name = points.arrival(sender, receiver, self.scheduler.nth(f"{sender}>{receiver}#"))
         if sender != receiver:
             self.scheduler.pause(name)
-            self.passed.append(Passed(name, sender, receiver, kind_of(what)))
-        if isinstance(what, ChildFailed):
-            self.failures.append(what)
+            self.passed.append(Passed(name, sender, receiver, kind))
         return name
 
 

@@ -155,6 +155,10 @@ class Scheduler:
         self._wait(event.is_set, float("inf") if timeout_s is None else timeout_s)
         return event.is_set()
 
+    def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until it is so."""
+        self._wait(is_so, float("inf"))
+
     def rest(self, within_s: float) -> None:
         """Wait until nothing can happen any more; not longer than so many virtual seconds, if timers never end."""
         self._wait(lambda: False, within_s, for_rest=True)
@@ -182,6 +186,12 @@ class Scheduler:
     def ready(self) -> tuple[str, ...]:
         """What could happen next, oldest first, but for time."""
         return tuple(self._ready)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing can happen any more, however much time passes."""
+        self._drop_cancelled()
+        return not self._ready and not self._due
 
     def waiting(self) -> list[str]:
         """Whoever waits."""

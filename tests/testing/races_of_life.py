@@ -3,8 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-from races import Race, Register, Relay, acks_out_of_order, ask_cycle, check_then_act, full_mailbox, lost_update
-from races import Adds, AsksThenTakes, ReadsThenWrites, TakesIfFree, overtaken, stale_snapshot, tell_all
+from races import (
+    Adds,
+    AsksThenTakes,
+    Race,
+    ReadsThenWrites,
+    Register,
+    Relay,
+    TakesIfFree,
+    acks_out_of_order,
+    ask_cycle,
+    check_then_act,
+    full_mailbox,
+    lost_update,
+    overtaken,
+    stale_snapshot,
+    tell_all,
+)
 
 from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.envelope import Envelope, Reply

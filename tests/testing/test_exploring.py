@@ -1,4 +1,4 @@
-"""What the explorer promises: the same order is the same story, what fails is told short, and what lies is found out."""
+"""What the explorer promises: the same order is the same story, what fails is told short, what lies is found out."""
 
 import os
 import random
@@ -58,7 +58,7 @@ def world_of_two() -> Callable[[World], None]:
 
 
 def test_a_story_that_looks_at_something_else_is_found_out() -> None:
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311 - no secret
 
     def story(world: World) -> None:
         for _ in range(chance.randrange(5)):
@@ -80,7 +80,7 @@ def test_a_failing_test_says_the_order_as_a_sentence_a_diagram_and_a_line() -> N
     text = str(failed.value)
     assert "it prints without paper" in text
     assert "the 1st message from store to printer is held back until nothing else can happen" in text
-    assert "tuple======>|" in text
+    assert "=tuple=" in text
     assert f"DOMAINFLOW_REPLAY='{failed.value.schedule}'" in text
 
 
@@ -176,7 +176,7 @@ def test_what_a_thread_of_the_host_raises_fails_the_story() -> None:
 def test_an_actor_s_failure_fails_the_story_unless_it_is_expected() -> None:
     def story(world: World, *, expected: bool) -> None:
         if expected:
-            world.expect_failures()
+            world.expect_failures(AttributeError)
         world.start("fails", lambda: Relay(None)).tell("x", CONTEXT)  # type: ignore[arg-type]  # what it fails of
         world.rest()
 
@@ -231,6 +231,6 @@ def test_a_handler_can_be_overtaken_between_two_of_its_messages() -> None:
 def test_crashes_are_the_story_s_own_and_not_its_failures() -> None:
     race = Race(lost_update(ReadsThenWrites), lost_update(ReadsThenWrites), faults={"crash": 1.0})
     told = tell(race.broken, Schedule(seed=1), ROTATION[1](1), race.search(1))
-    assert told.faults == ["crash:ann*1"] or told.faults == ["crash:bob*1"]
+    assert told.faults in (["crash:ann*1"], ["crash:bob*1"])
     assert isinstance(told.error, AssertionError)
     assert "failed" not in str(told.error)

@@ -20,7 +20,8 @@ _CONTEXT = Context(principal=Principal(id="coordinator"), correlation_id="")
 class DatabaseClock:
     """The database's clock, carried forward by this process's monotonic one; never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._monotonic_ns = monotonic_ns
         self._lock = threading.Lock()
         self._offset_us = 0
         self._last_us = 0
@@ -28,12 +29,12 @@ class DatabaseClock:
     def set(self, now_us: int) -> None:
         """Set it by what the database said just now."""
         with self._lock:
-            self._offset_us = now_us - time.monotonic_ns() // 1000
+            self._offset_us = now_us - self._monotonic_ns() // 1000
 
     def now_us(self) -> int:
         """Microseconds since 1970."""
         with self._lock:
-            self._last_us = max(self._last_us, self._offset_us + time.monotonic_ns() // 1000)
+            self._last_us = max(self._last_us, self._offset_us + self._monotonic_ns() // 1000)
             return self._last_us
 
 

@@ -3,8 +3,6 @@
 Pinned to a thread of its own, since it waits for Postgres. Its hand is its cell's: a successor resolves and answers.
 """
 
-import random
-import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from typing import Final
@@ -15,7 +13,7 @@ from domainflow.actors.behaviour import Behaviour
 from domainflow.actors.coordinator.front import DatabaseClock
 from domainflow.actors.coordinator.hand import Entry, Hand
 from domainflow.actors.coordinator.messages import LaneMessage, Load
-from domainflow.actors.envelope import Envelope
+from domainflow.actors.envelope import Envelope, sleep
 from domainflow.backoff import delay_s
 from domainflow.errors import StoreUnavailable, Unavailable
 from domainflow.store.commit_connection import CommitConnection, OutcomeUnknownError, PoisonError, TryAgainError
@@ -172,9 +170,8 @@ class CommitLane(Behaviour[LaneMessage]):
             else:
                 entry.sent = False
 
-    @staticmethod
-    def _wait(tries: int, *, cap_s: float) -> None:
-        time.sleep(delay_s(tries, random.random(), base_s=0.02, cap_s=cap_s))  # noqa: S311 - jitter
+    def _wait(self, tries: int, *, cap_s: float) -> None:
+        sleep(delay_s(tries, self.cell.environment.chance(), base_s=0.02, cap_s=cap_s))
 
     # --- loading
 

@@ -12,9 +12,20 @@ from domainflow.store.commit import BarredError, needs_group
 from domainflow.store.memory import leases, streams
 from domainflow.store.memory.commit import Lane, commit_batch, commit_group
 from domainflow.store.memory.tables import MemoryStore
-from domainflow.store.port import Answer, AuditNote, Failed, HeldElsewhere, Item, Outcome
+from domainflow.store.port import Answer, AuditNote, Failed, HeldElsewhere, Item, Loaded, Outcome
 
 Later: TypeAlias = Callable[[Callable[[], None]], object]
+
+
+def read(store: MemoryStore, runtime: str, stream: str, *, owned: bool, fold_version: int) -> Loaded | HeldElsewhere:
+    """As `Postgres.read`: claim an owned stream and load it."""
+    with store.lock:
+        epoch = leases.claim_stream(store, runtime, stream) if owned else None
+        holder = leases.owner(store, stream) if owned and epoch is None else None
+        if holder is not None:
+            return HeldElsewhere(f"{holder[0]} ({holder[1]})")
+        loaded = streams.load(store, stream, fold_version=fold_version)
+        return replace(loaded, epoch=epoch) if owned else loaded
 
 
 class MemoryCommitter:
@@ -50,7 +61,9 @@ class MemoryCommitter:
         self._later(lambda: settled(self._commit((self._audit_item(note),))))
 
     def load(self, stream: str, *, owned: bool, fold_version: int, settled: Callable[[Answer], None]) -> None:
-        self._later(lambda: settled(self._read(stream, owned=owned, fold_version=fold_version)))
+        self._later(
+            lambda: settled(read(self._store, self._lane.runtime, stream, owned=owned, fold_version=fold_version))
+        )
 
     def now_us(self) -> int:
         return self._store.now_us()
@@ -67,15 +80,6 @@ class MemoryCommitter:
             return Failed(str(error))
         except BarredError:
             return Failed("the runtime was forgotten, or another one took its lane")
-
-    def _read(self, stream: str, *, owned: bool, fold_version: int) -> Answer:
-        with self._store.lock:
-            epoch = leases.claim_stream(self._store, self._lane.runtime, stream) if owned else None
-            holder = leases.owner(self._store, stream) if owned and epoch is None else None
-            if holder is not None:
-                return HeldElsewhere(f"{holder[0]} ({holder[1]})")
-            loaded = streams.load(self._store, stream, fold_version=fold_version)
-            return replace(loaded, epoch=epoch) if owned else loaded
 
     def _audit_item(self, note: AuditNote) -> Item:
         """The next item of this lane's audit stream of a tenant; its generation has one of its own."""
