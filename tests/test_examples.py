@@ -56,3 +56,25 @@ def test_totals_that_a_projection_keeps_are_what_the_campaign_counts(home: Path)
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py"), key=str), ids=lambda path: path.name)
 def test_an_example_can_be_read_on_one_page(example: Path) -> None:
     assert len(example.read_text().splitlines()) <= 80
+
+
+def test_an_actor_of_the_host_s_own_is_supervised_and_explored(tmp_path: Path) -> None:
+    assert output_of("own_actor.py", tmp_path) == "ann: seat 1\nbob: seat 2\ncid: sold out\n"
+    assert explored(EXAMPLES / "own_actor.py").returncode == 0
+
+
+def test_what_is_wrong_with_it_is_found_and_drawn(tmp_path: Path) -> None:
+    text = (EXAMPLES / "own_actor.py").read_text()
+    forgetful = text.replace("self.free.pop()", "self.free[-1]")
+    assert forgetful != text
+    (tmp_path / "forgetful.py").write_text(forgetful)
+    told = explored(tmp_path / "forgetful.py")
+    assert told.returncode == 1
+    assert "---Buy---" in told.stdout
+    assert "again: DOMAINFLOW_REPLAY='seed=0'" in told.stdout
+
+
+def explored(example: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests of an example as its reader would."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(example)]
+    return subprocess.run(words, cwd=example.parent, capture_output=True, text=True, timeout=SOON_S, check=False)  # noqa: S603 - our own

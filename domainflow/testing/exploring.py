@@ -20,6 +20,7 @@ from domainflow.testing.strategies import ROTATION, Held, Maker, Strategy
 from domainflow.testing.world import World
 
 REPLAY: Final = "DOMAINFLOW_REPLAY"
+MOST_STEPS_TO_SHRINK: Final = 500_000  # a story without an end is not made short for ever
 
 Story: TypeAlias = Callable[[World], object]
 
@@ -174,10 +175,15 @@ def _tell_again(story: Story, told: Told, schedule: Schedule, strategy: Strategy
 
 
 def _shortest(story: Story, told: Told, schedule: Schedule, tried: int) -> Found:
-    kind = type(told.error)
+    kind, spent = type(told.error), 0
 
     def fails(shorter: Schedule) -> bool:
-        return type(tell(story, shorter).error) is kind
+        nonlocal spent
+        if spent > MOST_STEPS_TO_SHRINK:
+            return False
+        again = tell(story, shorter)
+        spent += len(again.steps)
+        return type(again.error) is kind
 
     shortest = shrunk(schedule_of(told.steps, told.ready, schedule, told.faults), fails)
     return Found(tried, tell(story, shortest), shortest)

@@ -5,6 +5,7 @@
     teller@1        the first timer that `teller` set goes off
     host<1          `host` goes on after its first wait
     time#4          nobody moves until the next timer is due, for the fourth time
+    host=box.py:7#1 `host` comes to line 7 of `box.py`, for the first time
 
 Names and words only; which point comes next is picked in `strategies`.
 """
@@ -39,6 +40,11 @@ def awakening(thread: str, nth: int) -> str:
     return f"{thread}<{nth}"
 
 
+def place(thread: str, where: str, nth: int) -> str:
+    """A thread comes to a statement."""
+    return f"{thread}={where}#{nth}"
+
+
 def is_time(name: str) -> bool:
     """Whether it is time that passes."""
     return name.startswith(f"{TIME}#")
@@ -50,7 +56,10 @@ def words(name: str) -> str:
     if shape is None:
         return name
     nth, who, to = ordinal(int(shape["nth"])), shape["who"], shape["to"]
+    who, _, where = who.partition("=")
     match shape["kind"]:
+        case "#" if where:
+            return f"{who} at {where}, for the {nth} time"
         case "#" if to is not None:
             return f"the {nth} message from {who} to {to}"
         case "!":
