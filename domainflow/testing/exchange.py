@@ -110,11 +110,11 @@ def _circle(waits: Mapping[str, list[str]], way: list[str]) -> list[str]:
 
 
 def crashing(factory: Factory, path: str, exchange: Exchange) -> Factory:
-    """The factory of behaviours that fail where the story's faults say so: before or after they handled a message."""
+    """The factory of behaviours that fail where the story's faults say so: at a message, after it, at a signal."""
 
     def make() -> Behaviour[Any]:
         behaviour: Behaviour[Any] = factory()
-        receive = behaviour.receive
+        receive, on_signal = behaviour.receive, behaviour.on_signal
 
         def received(message: object, envelope: Envelope) -> object:
             nth = exchange.scheduler.nth(f"{path}*")
@@ -123,7 +123,12 @@ def crashing(factory: Factory, path: str, exchange: Exchange) -> Factory:
             exchange.faults.crash("crash-after", f"{path}*{nth}")
             return answer
 
+        def heard(signal: object) -> None:
+            exchange.faults.crash("crash-signal", f"{path}~{exchange.scheduler.nth(f'{path}~')}")
+            on_signal(signal)
+
         behaviour.receive = received  # type: ignore[method-assign]  # of this one alone
+        behaviour.on_signal = heard  # type: ignore[method-assign]
         return behaviour
 
     return make

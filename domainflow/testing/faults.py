@@ -1,11 +1,11 @@
 """What can befall a story besides an unlucky order: drawn by seed, each at a named point.
 
 `full`: the mailbox takes no more; `twice`: a tell is delivered twice; `crash`, `crash-after`: the behaviour raises
-before or after it handled a message; others are named by whoever draws them.
+before or after it handled a message, `crash-signal`: before it heard a signal; others are named by whoever draws them.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from domainflow.testing import points
 from domainflow.testing.schedule import Schedule
@@ -20,23 +20,27 @@ class CrashError(Exception):
 class Drawn:
     """The faults of one story."""
 
-    def __init__(self, schedule: Schedule, chances: Mapping[str, float], most: int) -> None:
+    def __init__(
+        self, schedule: Schedule, chances: Mapping[str, float], most: int, *, calm: Callable[[], bool]
+    ) -> None:
         """Take those of a schedule; with chances, draw others as well.
 
         Args:
             schedule: its seed and its faults.
             chances: kind -> how likely it is at each of its points, from 0 to 1.
             most: how many are drawn at most.
+            calm: whether nothing befalls anybody just now.
         """
         self._given = schedule.faults
         self._salt = f"{schedule.seed}:".encode()
         self._chances = chances
         self._most = most
+        self._calm = calm
         self.befallen: list[str] = []
 
     def befalls(self, kind: str, point: str) -> bool:
         """Whether this fault befalls this point. Nothing befalls what the story itself sends: it is the story."""
-        if point.startswith(f"{points.TELLER}>"):
+        if self._calm() or point.startswith(f"{points.TELLER}>"):
             return False
         name = f"{kind}:{point}"
         if name in self._given or self._draws(kind, name):

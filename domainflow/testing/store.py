@@ -30,7 +30,6 @@ from domainflow.testing import points
 from domainflow.testing.exchange import Exchange, crashing
 from domainflow.testing.world import World
 
-STORE: Final = "store"
 _POSTGRES: Final = "postgres"  # its name in diagrams
 _LEASE_S: Final = 1e9  # whether a lease holds is the story's affair
 
@@ -131,13 +130,15 @@ class StoryStore:
         store: MemoryStore,
         *,
         runtime: str = "r1",
+        name: str = "store",
         lanes: int = 2,
         legal_moves: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
-        """Register the runtime. `child` is to be started before anything is committed."""
+        """Register the runtime. `child`, of that name, is to be started before anything is committed."""
         self._world = world
         self._store = store
         self._runtime = runtime
+        self._name = name
         self._lanes = lanes
         self._legal_moves = legal_moves
         self._readers = StoryReaders(world)
@@ -150,11 +151,11 @@ class StoryStore:
         """The lanes under their supervisor."""
         policy = Policy(strategy=Strategy.REST_FOR_ONE, budget=Budget(max_restarts=20, period_s=60.0))
         specs = [self._lane_spec(number) for number in range(self._lanes)]
-        return ChildSpec(name=STORE, factory=lambda: Supervisor(specs, policy), kind="supervisor", shutdown_s=None)
+        return ChildSpec(name=self._name, factory=lambda: Supervisor(specs, policy), kind="supervisor", shutdown_s=None)
 
     def _lane_spec(self, number: int) -> ChildSpec:
         name = f"commit-{number}"
-        factory = crashing(partial(self._lane, number), f"{STORE}/{name}", self._world.exchange)
+        factory = crashing(partial(self._lane, number), f"{self._name}/{name}", self._world.exchange)
         return ChildSpec(name=name, factory=factory, dispatcher="pinned")
 
     def _lane(self, number: int) -> CommitLane:
@@ -168,7 +169,7 @@ class StoryStore:
         )
 
     def _find(self, number: int) -> Ref[LaneMessage] | None:
-        return self._world.environment.directory.find(f"{STORE}/commit-{number}")
+        return self._world.environment.directory.find(f"{self._name}/commit-{number}")
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         self._world.exchange.crosses(self._world.scheduler.who, _POSTGRES, "read")

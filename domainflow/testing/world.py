@@ -38,7 +38,9 @@ class World:
     ) -> None:
         """Make one in which nothing has happened yet; for `explore`, which also ends it."""
         self.scheduler = Scheduler(strategy, pressed=schedule.pressed)
-        self.exchange = Exchange(self.scheduler, Drawn(schedule, chances, most_faults))
+        self.exchange = Exchange(
+            self.scheduler, Drawn(schedule, chances, most_faults, calm=lambda: self.scheduler.calm)
+        )
         self.scheduler.on_standstill = self.exchange.refuse_deadlock
         self.random = random.Random(schedule.seed)  # noqa: S311 - a story's chance, no secret
         self.history = History(self.scheduler)
@@ -68,12 +70,12 @@ class World:
 
     def start_child(self, spec: ChildSpec) -> Ref[Any]:
         """Have this child of the root alive and return its ref; waits, and how it starts is part of the story."""
-        crashes = crashing(spec.factory, spec.name, self.exchange) if spec.kind == "worker" else spec.factory
-        return cast("Ref[Any]", self._root.ask(StartChild(replace(spec, factory=crashes)), CONTEXT))
+        factory = crashing(spec.factory, spec.name, self.exchange)
+        return cast("Ref[Any]", self._root.ask(StartChild(replace(spec, factory=factory)), CONTEXT))
 
     @contextmanager
     def calm(self) -> Iterator[None]:
-        """Have everything happen in its natural order until the block ends: for what a story is not about."""
+        """Have all happen in its natural order, and nothing befall, until the block ends: what a story is not about."""
         before, self.scheduler.calm = self.scheduler.calm, True
         try:
             yield

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from reservation import reservation
@@ -29,7 +30,7 @@ from domainflow.store.chain import GENESIS, follows
 from domainflow.store.memory import leases, streams, work_items
 from domainflow.store.memory.tables import MemoryStore, State
 from domainflow.store.work_items import Result
-from domainflow.testing import World
+from domainflow.testing import CrashError, World
 from domainflow.testing.exchange import crashing
 from domainflow.testing.store import StoryStore
 
@@ -39,22 +40,35 @@ PATIENT: Final = Policy(budget=Budget(max_restarts=20, period_s=60.0))
 TRIES: Final = 80
 
 
+CLAIMS: Final = WeakKeyDictionary[MemoryStore, list[tuple[str, int, str]]]()  # stream, its version then, by whom
+
+
 class House:
     """One runtime's actors."""
 
-    def __init__(self, world: World, store: MemoryStore | None = None) -> None:
+    def __init__(self, world: World, store: MemoryStore | None = None, runtime: str = "") -> None:
         self.world = world
         self.memory = store or MemoryStore()
+        self.runtime = runtime or "r1"
+        self.prefix = f"{runtime}-" if runtime else ""  # of its children's names, where there are two
         self.acked: dict[str, Ack] = {}  # by idempotency key
         self.refused: dict[str, Exception] = {}
-        self.store = StoryStore(world, self.memory, legal_moves=LEGAL_MOVES)
+        self.tries = TRIES
+        self.store = StoryStore(
+            world, self.memory, runtime=self.runtime, name=f"{self.prefix}store", legal_moves=LEGAL_MOVES
+        )
         with world.calm():
             world.start_child(self.store.child)
             for name in ("patterns", "campaigns"):
                 world.start_child(
-                    ChildSpec(name=name, factory=lambda: DynamicSupervisor(PATIENT), kind="supervisor", shutdown_s=None)
+                    ChildSpec(
+                        name=self.prefix + name,
+                        factory=lambda: DynamicSupervisor(PATIENT),
+                        kind="supervisor",
+                        shutdown_s=None,
+                    )
                 )
-            world.start_child(ChildSpec(name="admission", factory=self._admission, dispatcher="pinned"))
+            world.start_child(ChildSpec(name=f"{self.prefix}admission", factory=self._admission, dispatcher="pinned"))
 
     # --- what clients do
 
@@ -71,7 +85,7 @@ class House:
 
     def work(self) -> None:
         """Do what there is to do, once."""
-        for claim in work_items.claim(self.memory, "r1", 3):
+        for claim in work_items.claim(self.memory, self.runtime, 3):
             self.world.exchange.crosses(self.world.scheduler.who, "postgres", "result")
             counts = (("valid", claim.stop - claim.start),)
             work_items.complete(
@@ -80,25 +94,26 @@ class House:
 
     def _done(self, key: str, alive: Callable[[], Ref[Any]], command: object) -> None:
         context = Context(principal=ALICE, correlation_id=key, idempotency_key=key)
-        for _ in range(TRIES):
+        for _ in range(self.tries):
             try:
                 answer = alive().ask(command, context)
                 assert isinstance(answer, Ack)
                 self.acked[key] = answer
-            except (Unavailable, AskTimeout, Conflict):
+            except (Unavailable, AskTimeout, Conflict, CrashError):
                 self.world.sleep(0.5)
             except Rejected as refusal:
                 self.refused[key] = refusal
                 return
             else:
                 return
-        raise AssertionError(f"{key} was neither done nor refused in {TRIES} tries")
+        raise AssertionError(f"{key} was neither done nor refused in {self.tries} tries")
 
     # --- who lives here
 
     def _alive(self, supervisor: str, rules: Rules[Any, Any, Any], stream: str) -> Ref[Any]:
-        name = stream.replace("/", ":") if supervisor == "patterns" else campaign.campaign_of(stream)
+        name = stream.replace("/", ":") if supervisor.endswith("patterns") else campaign.campaign_of(stream)
         factory = partial(EventSourced, rules, stream, self.store.committer, self._perform)
+        supervisor = self.prefix + supervisor
         factory = crashing(factory, f"{supervisor}/{name}", self.world.exchange)
         spec = ChildSpec(name=name, factory=factory, restart=Restart.TRANSIENT)
         ref = self._find(supervisor)
@@ -116,8 +131,8 @@ class House:
     def _admission(self) -> Admission:
         return Admission(
             self,  # type: ignore[arg-type]  # of the store it only wants `upkeep`
-            lambda id_: self._find(f"campaigns/{id_}"),
-            runtime="r1",
+            lambda id_: self._find(f"{self.prefix}campaigns/{id_}"),
+            runtime=self.runtime,
             holds_lease=lambda: True,
             most_running=8,
             tick_s=1.0,
@@ -141,12 +156,17 @@ class House:
         self._check_ranges()
         self._check_counts()
 
+    def written(self) -> list[tuple[str, int, str, int]]:
+        """Stream, version, key and moment of every event but audit records, in the order of their streams."""
+        recorded = sorted(self.memory.tables.events.items())
+        keys = [msgspec.msgpack.decode(each.context, type=AuditContext).correlation for _, each in recorded]
+        told = [(*place, key, each.recorded_at_us) for (place, each), key in zip(recorded, keys, strict=True)]
+        return [each for each in told if not each[0].startswith("audit/")]
+
     def _check_keys(self) -> None:
         moments: dict[str, set[int]] = {}
-        for recorded in self.memory.tables.events.values():
-            audit = msgspec.msgpack.decode(recorded.context, type=AuditContext)
-            if not recorded.stream.startswith("audit/"):
-                moments.setdefault(audit.correlation, set()).add(recorded.recorded_at_us)
+        for _, _, key, moment in self.written():
+            moments.setdefault(key, set()).add(moment)
         for key in self.acked:
             assert len(moments.get(key, {0})) == 1, f"{key} was done {len(moments[key])} times"
         for key in self.refused:
@@ -177,10 +197,18 @@ class House:
 
 @contextmanager
 def on_memory() -> Any:  # noqa: ANN401 - a context
-    """Have Admission read the memory store: the twin of each table family in its place."""
-    before = admission.leases, admission.work_items
+    """Have Admission read the memory store, by the twin of each table family; and claims noted in `CLAIMS`."""
+    before = admission.leases, admission.work_items, leases.claim_stream
     admission.leases, admission.work_items = leases, work_items  # type: ignore[assignment]
+
+    def claim_stream(store: MemoryStore, runtime: str, stream: str) -> int | None:
+        epoch = before[2](store, runtime, stream)
+        if epoch is not None:
+            CLAIMS.setdefault(store, []).append((stream, store.tables.heads[stream].version, runtime))
+        return epoch
+
+    leases.claim_stream = claim_stream
     try:
         yield
     finally:
-        admission.leases, admission.work_items = before
+        admission.leases, admission.work_items, leases.claim_stream = before

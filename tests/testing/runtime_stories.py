@@ -1,10 +1,11 @@
 """Stories of the runtime itself: clients that command campaigns, workers, and whatever befalls in between."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from house import House
+from house import CLAIMS, House
 
 from domainflow.actors.campaign.messages import (
     ArchiveCampaign,
@@ -16,7 +17,9 @@ from domainflow.actors.campaign.messages import (
     SkipPhase,
     StartCampaign,
 )
-from domainflow.errors import Unavailable
+from domainflow.errors import Fenced, Unavailable
+from domainflow.store.memory import leases
+from domainflow.store.memory.tables import MemoryStore
 from domainflow.testing import Search, World
 from domainflow.vocabulary import Phase
 
@@ -30,7 +33,10 @@ COMMANDS: Final[tuple[CampaignCommand, ...]] = (
     ArchiveCampaign(),
     SkipPhase(phase=Phase.HTTP_KEYWORD_VALIDATION),
 )
-KINDS: Final = ["lost-before", "lost-after", "late", "again", "crash", "crash-after", "crash-before", "away", "full"]
+KINDS: Final = (
+    *("lost-before", "lost-after", "late", "again", "away", "crash-before"),
+    *("crash", "crash-after", "crash-signal", "full"),
+)
 EVERYTHING: Final = dict.fromkeys(KINDS, 0.03)
 
 
@@ -46,6 +52,36 @@ def clients(made: Callable[[World], House], world: World) -> None:
     house.check()
     for id_ in ("c1", "c2"):
         assert f"create {id_}" in house.acked, house.refused
+
+
+def takeover(world: World) -> None:
+    """A runtime is taken for dead while its clients go on; another one takes its campaign over, and has clients too."""
+    world.expect_failures(Unavailable, Fenced)
+    memory = MemoryStore()
+    former, successor = House(world, memory), House(world, memory, "r2")
+    with world.calm():
+        former.create("c1", 20)
+        former.command("former starts", "c1", StartCampaign())
+
+    def take() -> None:
+        leases.end_session(memory, "r1")
+        for number in range(2):
+            successor.command(f"successor {number}", "c1", world.random.choice(COMMANDS))
+
+    world.thread("former", partial(_as_long_as_it_owns, former, "c1"))
+    world.thread("successor", take)
+    world.join()
+    successor.check()
+    claimed = [version for stream, version, by in CLAIMS[memory] if stream == "campaign/c1" and by == "r2"]
+    behind = [each for each in successor.written() if each[0] == "campaign/c1" and each[1] > min(claimed)]
+    assert not [key for _, _, key, _ in behind if key.startswith("former")], f"claimed at {claimed}: {behind}"
+
+
+def _as_long_as_it_owns(house: House, id_: str) -> None:
+    house.tries = 2
+    with suppress(AssertionError):  # nobody answers it any more
+        for number in range(3):
+            house.command(f"former {number}", id_, house.world.random.choice(COMMANDS))
 
 
 def _client(house: House, own: str, other: str) -> None:

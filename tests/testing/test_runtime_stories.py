@@ -1,13 +1,15 @@
 """The runtime's own actors, told in thousands of orders with faults at every boundary: no promise is broken."""
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from house import House, on_memory
-from runtime_stories import clients, search
+from runtime_stories import clients, search, takeover
 
 from domainflow.actors import shell
 from domainflow.actors.coordinator.front import Coordinator
@@ -95,3 +97,22 @@ MUTATIONS = {
 def test_a_runtime_without_a_guard_is_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*MUTATIONS[name])
     assert find(STORY, search(2000)) is not None
+
+
+@pytest.mark.timeout(300)
+def test_nothing_is_written_by_an_owner_that_was_taken_over() -> None:
+    explored(takeover, 1000)
+
+
+@pytest.mark.chaos
+def test_nothing_is_written_by_an_owner_that_was_taken_over_in_ten_thousand_orders() -> None:
+    explored(takeover, 10_000, seed=1_000_000)
+
+
+def test_it_is_the_epoch_that_keeps_a_former_owner_from_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, guard = inspect.getsource(commit._judge), "(head is not None and head.epoch != item.epoch)"  # noqa: SLF001 - mutated
+    assert guard in source
+    unfenced: dict[str, Any] = {}
+    exec(source.replace(guard, "False"), vars(commit) | {}, unfenced)  # noqa: S102 - our own source
+    monkeypatch.setattr(commit, "_judge", unfenced["_judge"])
+    assert find(takeover, search(1000)) is not None
