@@ -125,6 +125,12 @@ class ActorStopped(Unavailable):
     code = "actor_stopped"
 
 
+class RestartsExhausted(ActorStopped):
+    """A supervisor had to restart its children more often than it may; all below it is stopped, in order."""
+
+    code = "restarts_exhausted"
+
+
 class AskTimeout(Unavailable):
     """No answer in time. The message may still be handled."""
 

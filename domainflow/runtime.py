@@ -178,7 +178,7 @@ class Runtime:
         deadline_s = time.monotonic() + timeout_s
         try:
             for stuck in self._parts.system.stop(timeout_s):
-                _log.error("actor_left_behind", actor=stuck.path)
+                _log.error("actor_left_behind", actor=stuck.path, stack=stuck.stack)
             self._leave(max(deadline_s - time.monotonic(), GOOD_BYE_S))
         finally:  # also when somebody is tired of waiting: a hold on the server would outlive this
             dismiss(self._parts.early)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
@@ -58,6 +58,7 @@ READERS = 2
 NOTE_S = 10.0
 # Postgres may be gone for minutes: its actors wait for it themselves, so what they fail of is worth some patience.
 PATIENT = Budget(max_restarts=10, period_s=60.0)
+PHASE_S = 10.0  # for each of the root's children to stop; the store, which is the last, has what is left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,15 +182,14 @@ class Parts:
     def children(self) -> list[ChildSpec]:
         """Return the root's children in start order."""
         specs = [
-            self._supervisor("store", self._store_children(), Strategy.REST_FOR_ONE),
-            ChildSpec(name="patterns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
-            ChildSpec(name="campaigns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
-            ChildSpec(name="alerts", factory=DynamicSupervisor, kind="supervisor", shutdown_s=None),
+            replace(self._supervisor("store", self._store_children(), Strategy.REST_FOR_ONE), shutdown_s=None),
+            ChildSpec(name="patterns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=PHASE_S),
+            ChildSpec(name="campaigns", factory=DynamicSupervisor, kind="supervisor", shutdown_s=PHASE_S),
+            ChildSpec(name="alerts", factory=DynamicSupervisor, kind="supervisor", shutdown_s=PHASE_S),
         ]
         if self.work:
             specs.append(self._supervisor("work", [self._pinned("claimer", self._claimer)], Strategy.ONE_FOR_ONE))
-        specs.append(self._supervisor("upkeep", self._upkeep_children(), Strategy.ONE_FOR_ONE))
-        return specs
+        return [*specs, self._supervisor("upkeep", self._upkeep_children(), Strategy.ONE_FOR_ONE)]
 
     def _store_children(self) -> list[ChildSpec]:
         lanes = [self._pinned(f"commit-{n}", partial(self._lane, n)) for n in range(self.settings.commit_lanes)]
@@ -296,5 +296,5 @@ class Parts:
 
     @staticmethod
     def _supervisor(name: str, children: list[ChildSpec], strategy: Strategy) -> ChildSpec:
-        policy = Policy(strategy=strategy, budget=PATIENT)
-        return ChildSpec(name=name, factory=partial(Supervisor, children, policy), kind="supervisor", shutdown_s=None)
+        factory = partial(Supervisor, children, Policy(strategy=strategy, budget=PATIENT))
+        return ChildSpec(name=name, factory=factory, kind="supervisor", shutdown_s=PHASE_S)

@@ -6,6 +6,7 @@ Which child is started or stopped, and when, is decided by the supervisors in `s
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Final, Literal, NamedTuple
 
 import structlog
@@ -17,9 +18,9 @@ from domainflow.actors.envelope import Reply
 from domainflow.actors.environment import RunsOn
 from domainflow.actors.mailbox import CAPACITY, TurnSeized
 from domainflow.actors.ref import Ref, Status
-from domainflow.actors.restart import Exit, Restart, Sibling
-from domainflow.actors.signals import ChildFailed, ChildStarted, ChildStopped, Start, Stop
-from domainflow.errors import InvalidInput
+from domainflow.actors.restart import Exit, Restart, Sibling, exit_by
+from domainflow.actors.signals import ChildFailed, ChildStarted, ChildStopped, Stamped, Start, Stop
+from domainflow.errors import ActorStopped, InvalidInput
 
 SHUTDOWN_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 0.01  # a turn is outside the behaviour's code for microseconds
@@ -35,27 +36,40 @@ class ChildSpec:
         name: unique among its siblings; no slash.
         factory: makes its behaviour, once a start, on the child's thread.
         restart: when it is restarted.
+        significant: its end, if it does not come back, may end its supervisor: `Policy.auto_shutdown`.
         dispatcher: pool, or pinned for a behaviour that waits for the outside world: a thread of its own.
-        shutdown_s: how long a stop may take before the child is given up; None: as long as it takes.
+        shutdown_s: how long a stop may take before the child is given up; None: 5 s for a worker, for a supervisor
+            as long as its children need; `inf`: as long as it takes; 0: it is not asked but taken away, and its
+            `on_stop` does not run. A supervisor's time is for all below it: when it is over, they have none left.
         capacity: user messages that may wait.
-        kind: a supervisor runs beside the pool, and has as much time to stop as its children need.
+        kind: a supervisor runs beside the pool.
 
     Raises:
-        InvalidInput: a name that cannot stand in a path.
+        InvalidInput: a name that cannot stand in a path; a permanent child whose end is significant.
     """
 
     name: str
     factory: Factory
     restart: Restart = Restart.PERMANENT
+    significant: bool = False
     dispatcher: Literal["pool", "pinned"] = "pool"
-    shutdown_s: float | None = SHUTDOWN_S
+    shutdown_s: float | None = None
     capacity: int = CAPACITY
     kind: Literal["worker", "supervisor"] = "worker"
 
     def __post_init__(self) -> None:
-        """Refuse a name that cannot stand in a path."""
+        """Refuse what cannot be."""
         if not self.name or "/" in self.name:
             raise InvalidInput(f"the name of a child must not be empty or contain a slash: {self.name!r}")
+        if self.significant and self.restart is Restart.PERMANENT:
+            raise InvalidInput(f"{self.name} cannot be significant: a permanent child always comes back")
+
+    @property
+    def patience_s(self) -> float:
+        """How long its stop may take."""
+        if self.shutdown_s is not None:
+            return self.shutdown_s
+        return inf if self.kind == "supervisor" else SHUTDOWN_S
 
 
 class ChildStatus(StrEnum):
@@ -76,6 +90,9 @@ class Child:
     cell: Cell | None = None  # none before the first start and after an end for good
     status: ChildStatus = ChildStatus.IDLE
     restarts_at_s: tuple[float, ...] = ()  # where each child has its own budget
+    ended: int = 0  # the incarnation whose end was heard last
+    gone: bool = False  # ended by itself, and was not to come back
+    final: bool = False  # its stop under way ends the cell too
     proven: bool = False  # has started once, or is wanted whether it starts or not
     then_start: ChildSpec | None = None  # to be started when it has stopped
     start_replies: list[Reply] = field(default_factory=list)
@@ -89,12 +106,15 @@ class Child:
     @property
     def sibling(self) -> Sibling:
         """The child as a decision sees it."""
-        return Sibling(self.spec.name, self.spec.restart)
+        return Sibling(self.spec.name, self.spec.restart, self.spec.significant, self.gone)
 
 
 class _Overdue(NamedTuple):
     name: str
-    final: bool
+
+
+class _Hurry(NamedTuple):
+    """To a supervisor that is being stopped: its time is over, and so is that of all below it."""
 
 
 class RestartDue(NamedTuple):
@@ -109,18 +129,19 @@ class Supervising(Behaviour[object]):
     def __init__(self) -> None:
         self._children: dict[str, Child] = {}  # in start order
         self._giving_up: BaseException | None = None
+        self._hurried = False
 
     # --- what each supervisor decides
 
     def _child_started(self, child: Child) -> None:
         raise NotImplementedError
 
-    def _child_failed(self, child: Child, error: BaseException) -> None:
-        """It raised and is without a behaviour."""
+    def _child_not_started(self, child: Child, error: BaseException) -> None:
+        """Its start failed and it is without a behaviour."""
         raise NotImplementedError
 
-    def _child_ended(self, child: Child) -> None:
-        """It came to a normal end by itself."""
+    def _child_ended(self, child: Child, how: Exit, error: BaseException | None) -> None:
+        """It had started, ended by itself and is without a behaviour."""
         raise NotImplementedError
 
     def _child_stopped(self, child: Child) -> None:
@@ -158,15 +179,15 @@ class Supervising(Behaviour[object]):
                     child.status = ChildStatus.RUNNING
                     self._child_started(child)
             case ChildFailed():
-                # While it is being stopped its ChildStopped will follow.
-                if (child := self._reporter(signal.path)) and child.status is not ChildStatus.STOPPING:
-                    child.status = ChildStatus.IDLE
-                    self._child_failed(child, signal.error)
+                if child := self._reporter(signal.path):
+                    self._hear_end(child, signal.incarnation, exit_by(signal.error), signal.error)
             case ChildStopped():
                 if child := self._reporter(signal.path):
                     self._hear_stopped(child, signal)
             case _Overdue():
-                self._abandon(signal)
+                self._give_up_on(self._children.get(signal.name))
+            case _Hurry():
+                self._hurry()
             case _:
                 self._hear_own(signal)
 
@@ -181,18 +202,29 @@ class Supervising(Behaviour[object]):
             return
         if report.final:
             child.cell = None
+        if not ordered:
+            self._hear_end(child, report.incarnation, report.exit, None)
+            return
         child.status = ChildStatus.IDLE
-        if ordered:
-            self.cell.cancel_timer(("shutdown", child.spec.name))
-            self._child_stopped(child)
+        self.cell.cancel_timer(("shutdown", child.spec.name))
+        self._child_stopped(child)
+
+    def _hear_end(self, child: Child, incarnation: int, how: Exit, error: BaseException | None) -> None:
+        """Hear of an end of its own, once an incarnation: one that told itself to stop may fail before it does."""
+        if child.status is ChildStatus.STOPPING or incarnation <= child.ended:
+            return  # while it is being stopped its ChildStopped will follow
+        starting = child.status is ChildStatus.STARTING
+        child.status, child.ended = ChildStatus.IDLE, incarnation
+        if starting:
+            self._child_not_started(child, error or ActorStopped(f"{child.spec.name} ended before it had started"))
         else:
-            self._child_ended(child)
+            self._child_ended(child, how, error)
 
     def _start(self, child: Child) -> None:
-        child.status = ChildStatus.STARTING
+        child.status, child.gone = ChildStatus.STARTING, False
         try:
             if child.cell is None:
-                child.cell = self._cell_of(child.spec)
+                child.cell, child.ended = self._cell_of(child.spec), -1
                 child.cell.launch()
             else:
                 child.cell.order(Start())
@@ -214,25 +246,38 @@ class Supervising(Behaviour[object]):
         """Tell it to stop; false when there is nothing to wait for."""
         name, cell = child.spec.name, child.cell
         self.cell.cancel_timer(("restart", name))
-        if cell is None or (child.status in {ChildStatus.IDLE, ChildStatus.WAITING} and not final):
+        halted = child.status in {ChildStatus.IDLE, ChildStatus.WAITING}
+        if cell is None or (halted and not final):
             child.status = ChildStatus.IDLE
             return False
-        child.status = ChildStatus.STOPPING
-        cell.order(Stop(Exit.SHUTDOWN, final))
-        if child.spec.shutdown_s is not None and child.spec.kind == "worker":
-            self.cell.start_timer(("shutdown", name), child.spec.shutdown_s, _Overdue(name, final))
+        child.status, child.final = ChildStatus.STOPPING, final
+        patience_s = 0.0 if self._hurried else child.spec.patience_s
+        if halted or patience_s > 0 or child.spec.kind == "supervisor":
+            cell.order(Stop(Exit.SHUTDOWN, final))
+        if not halted and patience_s < inf:
+            self.cell.start_timer(("shutdown", name), patience_s, _Overdue(name))
         return True
 
-    def _abandon(self, overdue: _Overdue) -> None:
-        child = self._children.get(overdue.name)
+    def _hurry(self) -> None:
+        self._hurried = True
+        for child in list(self._children.values()):
+            self._give_up_on(child)
+
+    def _give_up_on(self, child: Child | None) -> None:
+        """Its time to stop is over: take a worker's turn away; a supervisor does the same to all below it."""
         if child is None or child.cell is None or child.status is not ChildStatus.STOPPING:
             return
-        stack = child.cell.abandon(final=overdue.final)
-        if stack is None:
-            self.cell.start_timer(("shutdown", overdue.name), _LOOK_AGAIN_S, overdue)
+        if child.spec.kind == "supervisor":
+            child.cell.hear(Stamped(child.cell.incarnation, _Hurry()))
             return
-        self.cell.environment.abandoned(child.cell.path, stack)
-        if overdue.final:
+        stack = child.cell.abandon(final=child.final)
+        if stack is None:
+            self.cell.start_timer(("shutdown", child.spec.name), _LOOK_AGAIN_S, _Overdue(child.spec.name))
+            return
+        if stack or child.spec.patience_s > 0:  # what was to be taken away and was in no turn left nothing behind
+            self.cell.environment.abandoned(child.cell.path, stack)
+        self.cell.cancel_timer(("shutdown", child.spec.name))
+        if child.final:
             child.cell = None
         child.status = ChildStatus.IDLE
         self._child_stopped(child)

@@ -11,7 +11,7 @@ import structlog
 from domainflow.actors.children import Child, ChildSpec, ChildStatus, RestartDue, Supervising, adopted
 from domainflow.actors.envelope import DEFERRED, Envelope
 from domainflow.actors.ref import Ref
-from domainflow.actors.restart import Ended, Exit, Policy, Strategy, decide
+from domainflow.actors.restart import AutoShutdown, Ended, Exit, Policy, Strategy, decide
 from domainflow.errors import ActorStopped, CommandRejected, InvalidInput
 
 _log = structlog.get_logger()
@@ -61,12 +61,14 @@ class DynamicSupervisor(Supervising):
             on_given_up: hears of a child that used up its budget and is gone.
 
         Raises:
-            InvalidInput: another strategy.
+            InvalidInput: another strategy, or an end of its own: of children that come and go none is that significant.
         """
         super().__init__()
         self._policy = policy or Policy()
         if self._policy.strategy is not Strategy.ONE_FOR_ONE:
             raise InvalidInput(f"children that come and go are restarted one_for_one, not {self._policy.strategy}")
+        if self._policy.auto_shutdown is not AutoShutdown.NEVER:
+            raise InvalidInput(f"a supervisor whose children come and go stays: not {self._policy.auto_shutdown}")
         self._desired = desired
         self._on_restarted = on_restarted
         self._on_given_up = on_given_up
@@ -87,6 +89,8 @@ class DynamicSupervisor(Supervising):
 
     def receive(self, message: object, envelope: Envelope) -> object:
         match message:
+            case StartChild(spec=spec) if spec.significant:
+                raise CommandRejected(f"{spec.name} cannot be significant: {self.cell.path} never ends with a child")
             case StartChild(spec=spec):
                 return self._start_asked(spec, envelope)
             case StopChild(name=name):
@@ -131,7 +135,7 @@ class DynamicSupervisor(Supervising):
         child.proven = True
         self._answer_start(child, child.ref, None)
 
-    def _child_failed(self, child: Child, error: BaseException) -> None:
+    def _child_not_started(self, child: Child, error: BaseException) -> None:
         if child.proven:
             self._after_end(child, Exit.FAILED, error)
         else:
@@ -139,8 +143,8 @@ class DynamicSupervisor(Supervising):
             self._answer_start(child, None, error)
             self._end(child)
 
-    def _child_ended(self, child: Child) -> None:
-        self._after_end(child, Exit.NORMAL, None)
+    def _child_ended(self, child: Child, how: Exit, error: BaseException | None) -> None:
+        self._after_end(child, how, error)
 
     def _child_stopped(self, child: Child) -> None:
         if self._then is not None:

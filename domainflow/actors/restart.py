@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from domainflow.backoff import BASE_S, CAP_S, delay_s
+from domainflow.errors import RestartsExhausted
 
 
 class Strategy(StrEnum):
@@ -37,6 +38,14 @@ class Exit(StrEnum):
     FAILED = "failed"  # by an exception, in its start too
 
 
+class AutoShutdown(StrEnum):
+    """Whether a supervisor ends, in order, when significant children have ended by themselves and don't come back."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"  # one of them
+    ALL_SIGNIFICANT = "all_significant"  # the last of them
+
+
 class Budget(Struct, frozen=True):
     """More than `max_restarts` restarts within any `period_s` are too many."""
 
@@ -49,6 +58,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
     strategy: Strategy = Strategy.ONE_FOR_ONE
     budget: Budget = Budget()
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     base_s: float = BASE_S  # delay before the first restart; doubles with each one within the period
     cap_s: float = CAP_S
 
@@ -58,6 +68,8 @@ class Sibling(Struct, frozen=True):
 
     name: str
     restart: Restart
+    significant: bool = False
+    gone: bool = False  # it ended by itself, and was not to come back
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -71,13 +83,17 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to do, in this order: stop, forget, wait, start. `escalate`: stop all instead, and fail."""
+    """What to do, in this order: stop, forget, wait, start. `escalate`: stop all instead, and fail.
+
+    `shut_down`: stop all instead, and end.
+    """
 
     stop: tuple[str, ...] = ()  # right to left; those that are not running are skipped
     forget: tuple[str, ...] = ()  # temporary children: they do not come back
     delay_s: float = 0.0
     start: tuple[str, ...] = ()  # left to right
     escalate: bool = False
+    shut_down: bool = False
     restarts_at_s: tuple[float, ...] = ()  # to be handed in next time
 
 
@@ -96,8 +112,11 @@ def decide(policy: Policy, siblings: Sequence[Sibling], ended: Ended) -> Plan:
     place = _place(siblings, ended.name)
     child = siblings[place]
     if not _comes_back(child.restart, ended.exit):
-        forgotten = (child.name,) if child.restart is Restart.TEMPORARY else ()
-        return Plan(forget=forgotten, restarts_at_s=ended.restarts_at_s)
+        return Plan(
+            forget=(child.name,) if child.restart is Restart.TEMPORARY else (),
+            shut_down=_shuts_down(policy.auto_shutdown, siblings, place),
+            restarts_at_s=ended.restarts_at_s,
+        )
     # Counted before the attempt, as OTP does.
     spent = (*(at for at in ended.restarts_at_s if at >= ended.at_s - policy.budget.period_s), ended.at_s)
     if len(spent) > policy.budget.max_restarts:
@@ -112,6 +131,15 @@ def decide(policy: Policy, siblings: Sequence[Sibling], ended: Ended) -> Plan:
     )
 
 
+def exit_by(error: BaseException) -> Exit:
+    """How a child ended that ran and then failed with this.
+
+    A supervisor that gave up has stopped all below it and ended in order: OTP's `shutdown`. So one that is transient
+    is not restarted; what shall survive the giving up of its children is permanent.
+    """
+    return Exit.SHUTDOWN if isinstance(error, RestartsExhausted) else Exit.FAILED
+
+
 def _place(siblings: Sequence[Sibling], name: str) -> int:
     for place, sibling in enumerate(siblings):
         if sibling.name == name:
@@ -121,6 +149,17 @@ def _place(siblings: Sequence[Sibling], name: str) -> int:
 
 def _comes_back(restart: Restart, how: Exit) -> bool:
     return restart is Restart.PERMANENT or (restart is Restart.TRANSIENT and how is Exit.FAILED)
+
+
+def _shuts_down(when: AutoShutdown, siblings: Sequence[Sibling], place: int) -> bool:
+    others = (*siblings[:place], *siblings[place + 1 :])
+    match when:
+        case AutoShutdown.NEVER:
+            return False
+        case AutoShutdown.ANY_SIGNIFICANT:
+            return siblings[place].significant
+        case AutoShutdown.ALL_SIGNIFICANT:
+            return siblings[place].significant and not any(each.significant and not each.gone for each in others)
 
 
 def _affected(strategy: Strategy, siblings: Sequence[Sibling], place: int) -> Sequence[Sibling]:

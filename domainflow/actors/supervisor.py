@@ -19,8 +19,8 @@ from domainflow.actors.children import (
     adopted,
 )
 from domainflow.actors.envelope import DEFERRED, Deferred, Envelope
-from domainflow.actors.restart import Ended, Exit, Plan, Policy, Strategy, decide
-from domainflow.errors import ActorStopped, CommandRejected, InvalidInput
+from domainflow.actors.restart import AutoShutdown, Ended, Exit, Plan, Policy, Strategy, decide
+from domainflow.errors import CommandRejected, InvalidInput, RestartsExhausted
 
 __all__ = ["ChildSpec", "Supervisor"]
 
@@ -44,6 +44,14 @@ class _Waited(NamedTuple):
     """The delay of a group's restart is over."""
 
 
+class _Early(NamedTuple):
+    """A child that ended before all had started for the first time."""
+
+    child: Child
+    how: Exit
+    error: BaseException | None
+
+
 _Step: TypeAlias = _StartStep | _StopStep | _WaitStep
 
 
@@ -54,16 +62,19 @@ class Supervisor(Supervising):
         """Take the children in start order.
 
         Raises:
-            InvalidInput: two have the same name.
+            InvalidInput: two have the same name, or one is significant to a supervisor that never ends by itself.
         """
         super().__init__()
         if len({spec.name for spec in specs}) < len(specs):
             raise InvalidInput(f"two children have the same name: {', '.join(spec.name for spec in specs)}")
         self._specs = tuple(specs)
         self._policy = policy or Policy()
+        if self._policy.auto_shutdown is AutoShutdown.NEVER and any(spec.significant for spec in specs):
+            raise InvalidInput(f"{_significant(specs)}: significant to a supervisor whose auto_shutdown is never")
         self._restarts_at_s: tuple[float, ...] = ()
         self._forgotten: set[str] = set()  # temporary children that the group's restart under way ends
         self._complete = False  # the first start of all is done
+        self._early: list[_Early] = []  # heard before that, due after it
         self._steps: deque[_Step] = deque()
         self._step: _Step | None = None  # the one whose end is awaited
         self._then: Callable[[], None] = self._nothing
@@ -135,11 +146,19 @@ class Supervisor(Supervising):
         if self._awaits(child):
             self._advance()
 
-    def _child_ended(self, child: Child) -> None:
-        self._after_end(child, Exit.NORMAL, None)
+    def _child_not_started(self, child: Child, error: BaseException) -> None:
+        if self._complete:
+            self._after_end(child, Exit.FAILED, error)
+        elif not self._ending():
+            # Nothing is tried again at the first start: whoever started this supervisor hears why it cannot be.
+            self._giving_up = error
+            self._give_up(error)
 
-    def _child_failed(self, child: Child, error: BaseException) -> None:
-        self._after_end(child, Exit.FAILED, error)
+    def _child_ended(self, child: Child, how: Exit, error: BaseException | None) -> None:
+        if self._complete:
+            self._after_end(child, how, error)
+        else:  # as in OTP, where a supervisor that starts its children hears nothing else
+            self._early.append(_Early(child, how, error))
 
     def _hear_own(self, signal: object) -> None:
         if isinstance(signal, _Waited) and isinstance(self._step, _WaitStep):
@@ -148,14 +167,13 @@ class Supervisor(Supervising):
             child = self._children.get(signal.name)
             if child is not None and child.status is ChildStatus.WAITING:
                 self._start(child)
+        elif isinstance(signal, _Early):
+            self._after_end(*signal)
 
     # --- what is done about it
 
     def _after_end(self, child: Child, how: Exit, error: BaseException | None) -> None:
-        if self._giving_up is not None or self.cell.stopping:
-            return  # its own stop is among the steps, and finds it without a behaviour
-        if not self._complete and error is not None:
-            self._first_start_failed(error)
+        if self._ending() or self._is_due(child):
             return
         plan = decide(self._policy, [each.sibling for each in self._children.values()], self._account(child, how))
         self._restarts_at_s = plan.restarts_at_s
@@ -163,6 +181,15 @@ class Supervisor(Supervising):
             self._escalate(child, error)
         else:
             self._carry_out(child, plan)
+        if plan.shut_down:
+            self.cell.stop()
+
+    def _ending(self) -> bool:
+        return self._giving_up is not None or self.cell.stopping
+
+    def _is_due(self, child: Child) -> bool:
+        """Whether it is among the steps that are left: they find it without a behaviour, and its end costs nothing."""
+        return any(not isinstance(step, _WaitStep) and step.name == child.spec.name for step in self._steps)
 
     def _account(self, child: Child, how: Exit) -> Ended:
         return Ended(
@@ -183,38 +210,26 @@ class Supervisor(Supervising):
             self._restart_group(plan)
 
     def _restart_group(self, plan: Plan) -> None:
-        # Another child may fail while an earlier plan is still stopping or starting: what that one had still to do is
-        # done by this one, or the child that failed first would never come back.
-        left = [step for step in (self._step, *self._steps) if step is not None]
-        stopping = {*plan.stop, *(step.name for step in left if isinstance(step, _StopStep))}
-        starting = {*plan.start, *(step.name for step in left if isinstance(step, _StartStep))}
+        # An earlier plan may be under way: all that it had still to do is among this one's steps, but for the temporary
+        # children that it was to end.
         self._forgotten.update(plan.forget)
-        names = list(self._children)
-        stops = [_StopStep(name, name in self._forgotten) for name in reversed(names) if name in stopping]
-        starts = [_StartStep(name) for name in names if name in starting]
-        self._go([*stops, _WaitStep(plan.delay_s), *starts], self._forget)
+        stops = [_StopStep(name, name in self._forgotten) for name in plan.stop]
+        self._go([*stops, _WaitStep(plan.delay_s), *map(_StartStep, plan.start)], self._forget)
 
     def _part_with(self, child: Child, plan: Plan) -> None:
-        awaited = self._awaits(child)
+        child.gone = True
         self._stop(child, final=True)
         for name in plan.forget:
             self._children.pop(name, None)
-        if awaited:
-            self._advance()
 
     def _forget(self) -> None:
         for name in self._forgotten:
             self._children.pop(name, None)
         self._forgotten.clear()
 
-    def _first_start_failed(self, error: BaseException) -> None:
-        """Nothing is tried again at the first start: whoever started this supervisor hears why it cannot be."""
-        self._giving_up = error
-        self._give_up(error)
-
     def _escalate(self, child: Child, error: BaseException | None) -> None:
         budget = self._policy.budget
-        exhausted = ActorStopped(
+        exhausted = RestartsExhausted(
             f"{child.spec.name} was restarted {budget.max_restarts} times within {budget.period_s} s and ended again"
         )
         exhausted.__cause__ = error
@@ -232,6 +247,12 @@ class Supervisor(Supervising):
     def _all_started(self) -> None:
         self._complete = True
         self.cell.started()
+        for early in self._early:
+            self.cell.signal(early)
 
     def _nothing(self) -> None:
         """What follows from steps that nobody waits for."""
+
+
+def _significant(specs: Sequence[ChildSpec]) -> str:
+    return ", ".join(spec.name for spec in specs if spec.significant)

@@ -16,9 +16,9 @@ from domainflow.actors.directory import ROOT
 from domainflow.actors.environment import Environment, RunsOn, Stuck
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Exit, Policy
-from domainflow.actors.signals import ChildFailed, ChildStarted, Stop
+from domainflow.actors.signals import ChildFailed, ChildStarted, ChildStopped, Stop
 from domainflow.actors.supervisor import Supervisor
-from domainflow.errors import Unavailable
+from domainflow.errors import ActorStopped, Unavailable
 
 START_S: Final = 60.0
 STOP_S: Final = 30.0
@@ -54,9 +54,9 @@ class System:
             children: of the root, in start order.
             policy: the root's.
             timeout_s: for all of them together.
-            on_root_failed: hears when the root itself has used up its budget, all below it is stopped by then and
-                nobody will restart it; called on the supervisors' thread, so it
-                must not stop the system itself.
+            on_root_failed: hears when the root itself has used up its budget, or has ended by its `auto_shutdown`:
+                all below it is stopped by then and nobody will restart it. Called on the supervisors' thread, so
+                it must not stop the system itself.
 
         Raises:
             Unavailable: not started in time; what had started is stopped.
@@ -113,5 +113,8 @@ class System:
 
     def _heard(self, report: object) -> None:
         self._reports.put(report)
-        if isinstance(report, ChildFailed) and self._running.is_set():
-            self._on_root_failed(report.error)
+        match report:
+            case ChildFailed(error=error) if self._running.is_set():
+                self._on_root_failed(error)
+            case ChildStopped(exit=Exit.NORMAL) if self._running.is_set():
+                self._on_root_failed(ActorStopped("the root ended in order, and all below it"))

@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 from kernel import CONTEXT, SOON_S, Puppet
-from tree import AT_ONCE, Diarist, Diary, alive, bug, diary, end, find, system
+from tree import AT_ONCE, Diarist, Diary, alive, bug, diary, end, fail_orderly, find, system
 
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.dynamic import DynamicSupervisor, StartChild, StopChild
 from domainflow.actors.envelope import Envelope
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Budget, Policy, Restart, Strategy
-from domainflow.actors.signals import ChildStarted
 from domainflow.actors.system import System
 from domainflow.errors import CommandRejected, InvalidInput, Unavailable
 
@@ -166,18 +165,6 @@ def test_who_should_be_alive_is_started_with_the_supervisor_and_again_with_the_n
     assert supervisor.ask(StopChild("undesired"), CONTEXT) in {True, False}
     assert not dropped.is_alive()
     assert alive(system) == ["root", "campaigns", "campaigns/7a", "campaigns/8b"]
-
-
-def fail_orderly(supervisor: Ref[Any]) -> None:
-    """Make the supervisor fail in a signal, as a hook of its host would."""
-
-    class Poisoned(str):
-        __slots__ = ()
-
-        def rpartition(self, _: str) -> Any:  # noqa: ANN401  # never returns
-            raise ValueError("a hook")
-
-    supervisor.signal(ChildStarted(Poisoned("x"), 1))
 
 
 def test_children_are_started_from_inside_an_actor_by_a_request(system: System, diary: Diary) -> None:

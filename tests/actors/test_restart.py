@@ -2,7 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domainflow.actors.restart import Budget, Ended, Exit, Plan, Policy, Restart, Sibling, Strategy, decide
+from domainflow.actors.restart import (
+    AutoShutdown,
+    Budget,
+    Ended,
+    Exit,
+    Plan,
+    Policy,
+    Restart,
+    Sibling,
+    Strategy,
+    decide,
+    exit_by,
+)
+from domainflow.errors import ActorStopped, RestartsExhausted
 
 PERMANENT, TRANSIENT, TEMPORARY = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
 ONE, ALL, REST = Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE
@@ -91,6 +104,51 @@ def test_restarts_before_the_period_are_forgiven_but_one_at_its_very_edge_is_not
 def test_each_restart_within_the_period_waits_twice_as_long() -> None:
     delays_s = [after(ONE, PERMANENT, FAILED, *earlier).delay_s for earlier in ((), (99.0,), (98.0, 99.0))]
     assert delays_s == [0.2, 0.4, 0.8]
+
+
+def test_after_a_quiet_period_the_delay_is_the_first_one_again() -> None:
+    assert after(ONE, PERMANENT, FAILED, 67.0, 68.0, 69.0).delay_s == 0.2
+
+
+def test_chance_takes_off_up_to_a_fifth_of_a_delay() -> None:
+    ended = Ended(name="b", exit=FAILED, at_s=0, jitter=0.5)
+    assert decide(Policy(), siblings(), ended).delay_s == pytest.approx(0.18)
+
+
+def significant(name: str, restart: Restart, *, gone: bool = False) -> Sibling:
+    return Sibling(name, restart, significant=True, gone=gone)
+
+
+# Of s and t, s ends as it says; t is as it says. Whether the supervisor ends.
+NEVER, ANY, ALL_OF_THEM = AutoShutdown.NEVER, AutoShutdown.ANY_SIGNIFICANT, AutoShutdown.ALL_SIGNIFICANT
+GONE = significant("t", TRANSIENT, gone=True)
+ENDS = [
+    (ANY, significant("s", TRANSIENT), NORMAL, significant("t", TRANSIENT), True),
+    (ANY, significant("s", TRANSIENT), SHUTDOWN, significant("t", TRANSIENT), True),
+    (ANY, significant("s", TRANSIENT), FAILED, significant("t", TRANSIENT), False),
+    (ANY, significant("s", TEMPORARY), FAILED, significant("t", TRANSIENT), True),
+    (ANY, Sibling("s", TRANSIENT), NORMAL, significant("t", TRANSIENT), False),
+    (ANY, Sibling("s", PERMANENT), NORMAL, significant("t", TRANSIENT), False),
+    (ALL_OF_THEM, significant("s", TRANSIENT), NORMAL, Sibling("t", PERMANENT), True),
+    (ALL_OF_THEM, significant("s", TRANSIENT), NORMAL, significant("t", TRANSIENT), False),
+    (ALL_OF_THEM, significant("s", TRANSIENT), NORMAL, GONE, True),
+    (ALL_OF_THEM, Sibling("s", TRANSIENT), NORMAL, GONE, False),
+    (NEVER, significant("s", TRANSIENT), NORMAL, GONE, False),
+]
+
+
+@pytest.mark.parametrize(("when", "ended", "how", "other", "ends"), ENDS)
+def test_a_supervisor_ends_with_its_significant_children(
+    when: AutoShutdown, ended: Sibling, how: Exit, other: Sibling, *, ends: bool
+) -> None:
+    policy = Policy(auto_shutdown=when)
+    assert decide(policy, [ended, other], Ended(name="s", exit=how, at_s=0)).shut_down is ends
+
+
+def test_a_supervisor_that_gave_up_has_ended_in_order() -> None:
+    assert exit_by(RestartsExhausted("")) is SHUTDOWN
+    assert exit_by(ActorStopped("")) is FAILED
+    assert exit_by(SystemExit()) is FAILED
 
 
 def test_a_child_that_is_none_of_ours_is_a_mistake() -> None:

@@ -1,6 +1,7 @@
 import queue
 import threading
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from kernel import CONTEXT, SOON_S, Puppet
@@ -93,7 +94,7 @@ def test_stopping_reports_who_is_not_done_when_time_is_up(diary: Diary) -> None:
             release.wait()
 
     system = System()
-    system.start([ChildSpec(name="b", factory=lambda: Stubborn(diary, "b"), shutdown_s=None)])
+    system.start([ChildSpec(name="b", factory=lambda: Stubborn(diary, "b"), shutdown_s=inf)])
     stuck = {each.path: each.stack for each in system.stop(0.05)}
     release.set()
     assert set(stuck) == {"root", "b"}

@@ -11,6 +11,7 @@ from domainflow.actors.children import ChildSpec
 from domainflow.actors.envelope import Envelope
 from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Policy
+from domainflow.actors.signals import ChildStarted
 from domainflow.actors.supervisor import Supervisor
 from domainflow.actors.system import System
 
@@ -25,6 +26,10 @@ class Diary:
 
     def read(self, lines: int) -> list[str]:
         return [self.lines.get(timeout=SOON_S) for _ in range(lines)]
+
+    def all(self) -> list[str]:
+        """What was not read yet, without waiting."""
+        return [self.lines.get_nowait() for _ in range(self.lines.qsize())]
 
     def spec(self, name: str, **how: Any) -> ChildSpec:  # noqa: ANN401  # the fields of a ChildSpec
         return ChildSpec(name=name, factory=lambda: Diarist(self, name), **how)
@@ -50,8 +55,20 @@ def end(me: Puppet, _: Envelope) -> None:
     me.cell.stop()
 
 
-def nested(name: str, specs: Sequence[ChildSpec], policy: Policy = AT_ONCE) -> ChildSpec:
-    return ChildSpec(name=name, factory=lambda: Supervisor(specs, policy), kind="supervisor")
+def fail_orderly(supervisor: Ref[Any]) -> None:
+    """Make the supervisor fail in a signal, as a hook of its host would."""
+
+    class Poisoned(str):
+        __slots__ = ()
+
+        def rpartition(self, _: str) -> Any:  # noqa: ANN401  # never returns
+            raise ValueError("a hook")
+
+    supervisor.signal(ChildStarted(Poisoned("x"), 1))
+
+
+def nested(name: str, specs: Sequence[ChildSpec], policy: Policy = AT_ONCE, **how: Any) -> ChildSpec:  # noqa: ANN401  # as in spec
+    return ChildSpec(name=name, factory=lambda: Supervisor(specs, policy), kind="supervisor", **how)
 
 
 def find(system: System, path: str) -> Ref[Any]:
