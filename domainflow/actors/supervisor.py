@@ -44,14 +44,6 @@ class _Waited(NamedTuple):
     """The delay of a group's restart is over."""
 
 
-class _Early(NamedTuple):
-    """A child that ended before all had started for the first time."""
-
-    child: Child
-    how: Exit
-    error: BaseException | None
-
-
 _Step: TypeAlias = _StartStep | _StopStep | _WaitStep
 
 
@@ -74,7 +66,7 @@ class Supervisor(Supervising):
         self._restarts_at_s: tuple[float, ...] = ()
         self._forgotten: set[str] = set()  # temporary children that the group's restart under way ends
         self._complete = False  # the first start of all is done
-        self._early: list[_Early] = []  # heard before that, due after it
+        self._early: list[tuple[Child, Exit, BaseException | None]] = []  # ends heard before that, due after it
         self._steps: deque[_Step] = deque()
         self._step: _Step | None = None  # the one whose end is awaited
         self._then: Callable[[], None] = self._nothing
@@ -158,7 +150,7 @@ class Supervisor(Supervising):
         if self._complete:
             self._after_end(child, how, error)
         else:  # as in OTP, where a supervisor that starts its children hears nothing else
-            self._early.append(_Early(child, how, error))
+            self._early.append((child, how, error))
 
     def _hear_own(self, signal: object) -> None:
         if isinstance(signal, _Waited) and isinstance(self._step, _WaitStep):
@@ -167,8 +159,6 @@ class Supervisor(Supervising):
             child = self._children.get(signal.name)
             if child is not None and child.status is ChildStatus.WAITING:
                 self._start(child)
-        elif isinstance(signal, _Early):
-            self._after_end(*signal)
 
     # --- what is done about it
 
@@ -248,7 +238,7 @@ class Supervisor(Supervising):
         self._complete = True
         self.cell.started()
         for early in self._early:
-            self.cell.signal(early)
+            self._after_end(*early)
 
     def _nothing(self) -> None:
         """What follows from steps that nobody waits for."""

@@ -85,6 +85,23 @@ def test_a_restart_within_a_phase_s_time_is_no_hurry_for_the_next_incarnation(st
     assert diary.all() == ["-a", "-first"]
 
 
+@pytest.mark.parametrize("turns", range(12))
+def test_whenever_a_phase_s_time_runs_out_the_next_incarnation_has_its_own(
+    staged: Staged, diary: Diary, turns: int
+) -> None:
+    inner = nested("inner", [diary.spec("a", shutdown_s=inf)], shutdown_s=5.0)
+    staged.start([diary.spec("first"), inner], Policy(strategy=Strategy.ONE_FOR_ALL))
+    with staged.stage.thread.held():
+        staged.stage.tell("first", bug)
+        for _ in range(turns):
+            staged.stage.thread.step()
+        staged.stage.hand.go_off()
+    staged.stage.settle()
+    diary.all()
+    staged.stop()
+    assert diary.all() == ["-a", "-first"]
+
+
 def test_a_supervisor_has_as_long_as_its_children_need_unless_it_says_otherwise(staged: Staged, diary: Diary) -> None:
     staged.start([nested("phase", [diary.spec("a", shutdown_s=inf)])])
     diary.all()

@@ -96,13 +96,13 @@ class Live:
     def play(self) -> list[str]:
         policy = Policy(strategy=self.row.strategy, budget=Budget(3, inf))
         try:
-            self.system.start([self.spec(name) for name in "abc"], policy)
+            self.system.start([self.spec(name) for name in "abc"], policy, timeout_s=0)
         except BaseException as error:  # noqa: BLE001  # what the parent hears is a part of the row
             self.happened.append(f"the parent hears {type(error).__name__}")
             return self.happened
         getattr(self, self.row.during)()
         self.stage.settle()
-        self.system.stop()
+        self.system.stop(0)
         return self.happened
 
     def spec(self, name: str) -> ChildSpec:

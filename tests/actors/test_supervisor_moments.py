@@ -11,7 +11,7 @@ from tree import Diarist, Diary, alive, bug, diary, end, nested
 
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.envelope import Envelope
-from domainflow.actors.restart import Budget, Policy, Restart, Strategy
+from domainflow.actors.restart import AutoShutdown, Budget, Policy, Restart, Strategy
 
 __all__ = ["diary", "staged"]  # fixtures
 
@@ -103,6 +103,24 @@ def test_a_temporary_one_that_ends_when_it_was_to_be_stopped_is_gone_like_any_ot
     staged.stage.act("a", bug)
     assert " ".join(diary.all()) == "-a -c -t +a +c"
     assert alive(staged) == ["root", "a", "c"]
+
+
+def test_a_temporary_one_is_forgotten_too_when_another_restart_takes_over(staged: Staged, diary: Diary) -> None:
+    starts = iter([nothing, lambda: staged.stage.act("inner/c", bug), nothing])
+    specs = [
+        diary.spec("a"),
+        diary.spec("t", restart=Restart.TEMPORARY, significant=True),
+        diary.spec("s", restart=Restart.TRANSIENT, significant=True),
+        diary.spec("c"),
+        meddler(diary, "d", starting=lambda: next(starts)()),
+    ]
+    policy = Policy(strategy=Strategy.REST_FOR_ONE, auto_shutdown=AutoShutdown.ALL_SIGNIFICANT)
+    staged.start([nested("inner", specs, policy, restart=Restart.TRANSIENT)])
+    diary.all()
+    staged.stage.act("inner/a", bug)
+    assert " ".join(diary.all()) == "-a -d -c -s -t +a +s +c -c +d -d +c +d"
+    staged.stage.act("inner/s", end)
+    assert alive(staged) == ["root"]  # no significant one is left
 
 
 def test_whose_failure_comes_before_the_others_of_a_restart_is_counted_and_widens_it(
