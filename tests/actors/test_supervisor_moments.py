@@ -107,12 +107,16 @@ def test_a_temporary_one_that_ends_when_it_was_to_be_stopped_is_gone_like_any_ot
 
 def test_a_temporary_one_is_forgotten_too_when_another_restart_takes_over(staged: Staged, diary: Diary) -> None:
     starts = iter([nothing, lambda: staged.stage.act("inner/c", bug), nothing])
+
+    def starting() -> None:
+        next(starts)()
+
     specs = [
         diary.spec("a"),
         diary.spec("t", restart=Restart.TEMPORARY, significant=True),
         diary.spec("s", restart=Restart.TRANSIENT, significant=True),
         diary.spec("c"),
-        meddler(diary, "d", starting=lambda: next(starts)()),
+        meddler(diary, "d", starting=starting),
     ]
     policy = Policy(strategy=Strategy.REST_FOR_ONE, auto_shutdown=AutoShutdown.ALL_SIGNIFICANT)
     staged.start([nested("inner", specs, policy, restart=Restart.TRANSIENT)])
