@@ -195,9 +195,10 @@ class Supervising(Behaviour[object]):
         return self._children.get(path.rpartition("/")[2])
 
     def _hear_stopped(self, child: Child, report: ChildStopped) -> None:
+        if report.incarnation <= child.ended and not report.final:
+            return  # it told itself to stop and failed before it did; or it was told to, and given up
         ordered = child.status is ChildStatus.STOPPING
-        # An order that met an actor which had just ended by itself is answered twice: once as its own end, once as
-        # ours. And one that met an abandoned actor is answered when nobody waits for it any more.
+        # An order that met an actor which had just ended by itself is answered twice: as its own end, and as ours.
         if ordered != (report.exit is Exit.SHUTDOWN or (ordered and report.final)):
             return
         if report.final:
@@ -210,8 +211,7 @@ class Supervising(Behaviour[object]):
         self._child_stopped(child)
 
     def _hear_end(self, child: Child, incarnation: int, how: Exit, error: BaseException | None) -> None:
-        """Hear of an end of its own, once an incarnation: one that told itself to stop may fail before it does."""
-        if child.status is ChildStatus.STOPPING or incarnation <= child.ended:
+        if child.status is ChildStatus.STOPPING:
             return  # while it is being stopped its ChildStopped will follow
         starting = child.status is ChildStatus.STARTING
         child.status, child.ended = ChildStatus.IDLE, incarnation
@@ -277,9 +277,9 @@ class Supervising(Behaviour[object]):
         if stack or child.spec.patience_s > 0:  # what was to be taken away and was in no turn left nothing behind
             self.cell.environment.abandoned(child.cell.path, stack)
         self.cell.cancel_timer(("shutdown", child.spec.name))
+        child.status, child.ended = ChildStatus.IDLE, child.cell.incarnation
         if child.final:
             child.cell = None
-        child.status = ChildStatus.IDLE
         self._child_stopped(child)
 
     def _adopt(self) -> dict[str, Child]:

@@ -44,6 +44,11 @@ class OneThread:
         if self.due:
             self.due.popleft().run()
 
+    def run_others(self) -> None:
+        """Run turns as long as the one that has been due for longest is not the only one."""
+        while len(self.due) > 1:
+            self.due.pop().run()
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Run nothing before the block has ended."""

@@ -11,7 +11,8 @@ from tree import Diarist, Diary, alive, bug, diary, end, nested
 
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.envelope import Envelope
-from domainflow.actors.restart import AutoShutdown, Budget, Policy, Restart, Strategy
+from domainflow.actors.restart import AutoShutdown, Budget, Exit, Policy, Restart, Strategy
+from domainflow.actors.signals import Stop
 
 __all__ = ["diary", "staged"]  # fixtures
 
@@ -150,6 +151,26 @@ def test_who_tells_itself_to_stop_and_then_fails_has_failed_and_once(
     diary.all()
     staged.stage.act("a", stop_and_fail)
     assert " ".join(diary.all()) == "-a +a"
+
+
+def test_the_late_answer_of_one_that_was_given_up_is_not_taken_for_its_successor_s(
+    staged: Staged, diary: Diary
+) -> None:
+    stage = staged.stage
+    staged.start([diary.spec("first"), diary.spec("a")], Policy(strategy=Strategy.ONE_FOR_ALL))
+
+    def stuck(*_: object) -> None:
+        stage.tell("first", bug)
+        stage.thread.run_on()  # a is told to stop,
+        stage.hand.go_off()
+        stage.thread.step()  # and given up: the order is still in its mailbox.
+        stage.hand.go_off()
+        stage.thread.run_others()  # It is told to start again,
+        staged.root.signal(Stop(Exit.SHUTDOWN))
+        stage.thread.run_others()  # and to stop again, before it answers the first order.
+
+    stage.act("a", stuck)
+    assert " ".join(diary.all()) == "+first +a -first ~a +first +a -a -first"
 
 
 def test_who_does_not_want_to_start_says_so_by_ending_and_holds_up_nobody(staged: Staged, diary: Diary) -> None:
