@@ -124,7 +124,7 @@ class StoryReaders(Executor):
 class StoryStore:
     """One runtime's way to a memory store that others may share."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a story's choice
         self,
         world: World,
         store: MemoryStore,
