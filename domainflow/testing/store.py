@@ -121,29 +121,24 @@ class StoryReaders(Executor):
         return Future()
 
 
-class StoryStore:
-    """One runtime's way to a memory store that others may share."""
+class StoryLanes:
+    """One runtime's commit lanes, over a store of whichever kind."""
 
-    def __init__(  # noqa: PLR0913 - each is a story's choice
+    def __init__(
         self,
         world: World,
-        store: MemoryStore,
         *,
-        runtime: str = "r1",
         name: str = "store",
         lanes: int = 2,
         legal_moves: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
-        """Register the runtime. `child`, of that name, is to be started before anything is committed."""
+        """`child`, of that name, is to be started before anything is committed."""
         self._world = world
-        self._store = store
-        self._runtime = runtime
         self._name = name
         self._lanes = lanes
         self._legal_moves = legal_moves
         self._readers = StoryReaders(world)
         self._clock = DatabaseClock(lambda: round(world.scheduler.monotonic_s() * 1e9))
-        leases.register(store, runtime, host=Host("story", 1), lease_s=_LEASE_S)
         self.committer = Coordinator(self._find, self._clock, lanes=lanes, holds_lease=lambda: True)
 
     @property
@@ -160,7 +155,7 @@ class StoryStore:
 
     def _lane(self, number: int) -> CommitLane:
         return CommitLane(
-            MemoryConnection(self._store, self._runtime, number, Wire(self._world.exchange)),
+            self._connection(number, Wire(self._world.exchange)),
             clock=self._clock,
             legal_moves=self._legal_moves,
             read=self._read,
@@ -173,10 +168,35 @@ class StoryStore:
 
     def _read(self, load: Load) -> Loaded | HeldElsewhere:
         self._world.exchange.crosses(self._world.scheduler.who, _POSTGRES, "read")
-        owned, fold = load.owned, load.fold_version
-        loaded = read(self._store, self._runtime, load.stream, owned=owned, fold_version=fold)
+        loaded = self._load(load)
         self._world.exchange.crosses(_POSTGRES, self._world.scheduler.who, "read")
         return loaded
+
+    def _connection(self, number: int, wire: Wire) -> CommitConnection:
+        """The connection of a lane, over this wire."""
+        raise NotImplementedError
+
+    def _load(self, load: Load) -> Loaded | HeldElsewhere:
+        """What is read for a stream's actor."""
+        raise NotImplementedError
+
+
+class StoryStore(StoryLanes):
+    """Lanes over a memory store that others may share."""
+
+    def __init__(self, world: World, store: MemoryStore, *, runtime: str = "r1", **more: Any) -> None:  # noqa: ANN401 - as the base takes it
+        """Register the runtime."""
+        super().__init__(world, **more)
+        self._store = store
+        self._runtime = runtime
+        leases.register(store, runtime, host=Host("story", 1), lease_s=_LEASE_S)
+
+    def _connection(self, number: int, wire: Wire) -> CommitConnection:
+        return MemoryConnection(self._store, self._runtime, number, wire)
+
+    def _load(self, load: Load) -> Loaded | HeldElsewhere:
+        owned, fold = load.owned, load.fold_version
+        return read(self._store, self._runtime, load.stream, owned=owned, fold_version=fold)
 
 
 def _no_postgres() -> NoReturn:

@@ -1,9 +1,9 @@
-"""A runtime as a story has it: sources, campaigns, coordinator, admission and their supervisors, over the memory store.
+"""A runtime as a story has it: sources, campaigns, coordinator, admission and their supervisors, over either store.
 
 Workers are threads of the story. `check` says whether every promise held.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from reservation import reservation
+from sides import OnMemory, Side, claims
 
 from domainflow.actors import admission
 from domainflow.actors.admission import Admission
 from domainflow.actors.campaign import actor as campaign
-from domainflow.actors.campaign.evolution import LEGAL_MOVES
 from domainflow.actors.children import ChildSpec
 from domainflow.actors.dynamic import DynamicSupervisor, StartChild
 from domainflow.actors.effects import Tell
@@ -27,73 +27,60 @@ from domainflow.actors.shell import EventSourced
 from domainflow.errors import AskTimeout, Conflict, Rejected, Unavailable
 from domainflow.security.context import Context, Principal
 from domainflow.store.chain import GENESIS, follows
-from domainflow.store.memory import leases, streams, work_items
-from domainflow.store.memory.tables import MemoryStore, State
+from domainflow.store.memory import leases
+from domainflow.store.memory.tables import MemoryStore
+from domainflow.store.transaction import Kind
 from domainflow.store.work_items import Result
 from domainflow.testing import CrashError, World
 from domainflow.testing.exchange import crashing
-from domainflow.testing.store import StoryStore
 
-ALICE: Final = Principal(id="alice", roles=("operator",), tenant="acme")
-SOURCE: Final = pattern.source_stream("acme", "hundred")
 PATIENT: Final = Policy(budget=Budget(max_restarts=20, period_s=60.0))
 TRIES: Final = 80
-
-
 CLAIMS: Final = WeakKeyDictionary[MemoryStore, list[tuple[str, int, str]]]()  # stream, its version then, by whom
 
 
 class House:
     """One runtime's actors."""
 
-    def __init__(self, world: World, store: MemoryStore | None = None, runtime: str = "") -> None:
+    def __init__(self, world: World, side: Side, prefix: str = "") -> None:
         self.world = world
-        self.memory = store or MemoryStore()
-        self.runtime = runtime or "r1"
-        self.prefix = f"{runtime}-" if runtime else ""  # of its children's names, where there are two
+        self.side = side
+        # Of her own story: what she creates counts against her.
+        self.alice = Principal(id=f"alice-{side.source.rpartition('/')[2]}", roles=("operator",), tenant="acme")
+        self.prefix = prefix  # of its children's names, where there are two
         self.acked: dict[str, Ack] = {}  # by idempotency key
         self.refused: dict[str, Exception] = {}
         self.tries = TRIES
-        self.store = StoryStore(
-            world, self.memory, runtime=self.runtime, name=f"{self.prefix}store", legal_moves=LEGAL_MOVES
-        )
         with world.calm():
-            world.start_child(self.store.child)
+            world.start_child(side.lanes.child)
             for name in ("patterns", "campaigns"):
-                world.start_child(
-                    ChildSpec(
-                        name=self.prefix + name,
-                        factory=lambda: DynamicSupervisor(PATIENT),
-                        kind="supervisor",
-                        shutdown_s=None,
-                    )
-                )
-            world.start_child(ChildSpec(name=f"{self.prefix}admission", factory=self._admission, dispatcher="pinned"))
+                factory = partial(DynamicSupervisor, PATIENT)
+                world.start_child(ChildSpec(name=prefix + name, factory=factory, kind="supervisor"))
+            world.start_child(ChildSpec(name=f"{prefix}admission", factory=self._admission, dispatcher="pinned"))
 
     # --- what clients do
 
-    def client(self, name: str, act: Callable[[], object]) -> None:
-        self.world.thread(name, act)
+    def create(self, name: str, count: int) -> None:
+        side = self.side
+        command = reservation(count, side.id(name), side.source)
+        alive = partial(self._alive, "patterns", "source", pattern.RULES, side.source)
+        self._done(f"create {name}", alive, command)
 
-    def create(self, id_: str, count: int) -> None:
-        command = reservation(count, id_, SOURCE)
-        self._done(f"create {id_}", lambda: self._alive("patterns", pattern.RULES, SOURCE), command)
-
-    def command(self, key: str, id_: str, command: object) -> None:
+    def command(self, key: str, name: str, command: object) -> None:
         """Have it done, or refused, whatever it takes: asked again under its key while nobody knows."""
-        self._done(key, lambda: self._alive("campaigns", campaign.RULES, campaign.stream_of(id_)), command)
+        stream = campaign.stream_of(self.side.id(name))
+        self._done(key, partial(self._alive, "campaigns", name, campaign.RULES, stream), command)
 
     def work(self) -> None:
         """Do what there is to do, once."""
-        for claim in work_items.claim(self.memory, self.runtime, 3):
+        for claim in claims(self.side, 3):
             self.world.exchange.crosses(self.world.scheduler.who, "postgres", "result")
             counts = (("valid", claim.stop - claim.start),)
-            work_items.complete(
-                self.memory, Result(item=claim.id, fence=claim.fence, counts=counts, outcomes=b"", hits=())
-            )
+            self.side.complete(Result(item=claim.id, fence=claim.fence, counts=counts, outcomes=b"", hits=()))
 
     def _done(self, key: str, alive: Callable[[], Ref[Any]], command: object) -> None:
-        context = Context(principal=ALICE, correlation_id=key, idempotency_key=key)
+        unique = f"{key} of {self.side.source}"
+        context = Context(principal=self.alice, correlation_id=key, idempotency_key=unique)
         for _ in range(self.tries):
             try:
                 answer = alive().ask(command, context)
@@ -110,16 +97,15 @@ class House:
 
     # --- who lives here
 
-    def _alive(self, supervisor: str, rules: Rules[Any, Any, Any], stream: str) -> Ref[Any]:
-        name = stream.replace("/", ":") if supervisor.endswith("patterns") else campaign.campaign_of(stream)
-        factory = partial(EventSourced, rules, stream, self.store.committer, self._perform)
+    def _alive(self, supervisor: str, name: str, rules: Rules[Any, Any, Any], stream: str) -> Ref[Any]:
         supervisor = self.prefix + supervisor
+        factory = partial(EventSourced, rules, stream, self.side.lanes.committer, self._perform)
         factory = crashing(factory, f"{supervisor}/{name}", self.world.exchange)
-        spec = ChildSpec(name=name, factory=factory, restart=Restart.TRANSIENT)
         ref = self._find(supervisor)
         if ref is None:
             raise Unavailable(f"{supervisor} is being restarted")
-        return ref.ask(StartChild(spec), Context(principal=ALICE, correlation_id=""))  # type: ignore[return-value]
+        start = StartChild(ChildSpec(name=name, factory=factory, restart=Restart.TRANSIENT))
+        return ref.ask(start, Context(principal=self.alice, correlation_id=""))  # type: ignore[return-value]
 
     def _find(self, path: str) -> Ref[Any] | None:
         return self.world.environment.directory.find(path)
@@ -131,37 +117,43 @@ class House:
     def _admission(self) -> Admission:
         return Admission(
             self,  # type: ignore[arg-type]  # of the store it only wants `upkeep`
-            lambda id_: self._find(f"{self.prefix}campaigns/{id_}"),
-            runtime=self.runtime,
+            lambda id_: self._find(f"{self.prefix}campaigns/{self.side.name(id_)}"),
+            runtime=self.side.runtime,
             holds_lease=lambda: True,
             most_running=8,
             tick_s=1.0,
         )
 
     @contextmanager
-    def upkeep(self, _: object) -> Any:  # noqa: ANN401 - what Admission reads through
+    def upkeep(self, kind: Kind) -> Iterator[Any]:
+        """What Admission reads through."""
         self.world.exchange.crosses(self.world.scheduler.who, "postgres", "look")
-        yield self.memory
+        with self.side.upkeep(kind) as connection:
+            yield connection
 
     # --- what was promised
 
     def check(self) -> None:
-        for stream, head in self.memory.tables.heads.items():
+        for stream in self.side.mine():
             version, previous = 0, GENESIS
-            for recorded in streams.events(self.memory, stream, after=0):
+            for recorded in self.side.events(stream):
                 assert follows(recorded, version, previous), f"{stream} breaks at {recorded.version}"
                 version, previous = recorded.version, recorded.hash
+            head = self.side.head(stream)
+            assert head is not None
             assert (version, previous) == (head.version, head.hash), f"the head of {stream} is not its last event"
         self._check_keys()
         self._check_ranges()
-        self._check_counts()
+        for _, _, name in self.side.ranges():
+            self._check_counts(name)
 
     def written(self) -> list[tuple[str, int, str, int]]:
         """Stream, version, key and moment of every event but audit records, in the order of their streams."""
-        recorded = sorted(self.memory.tables.events.items())
-        keys = [msgspec.msgpack.decode(each.context, type=AuditContext).correlation for _, each in recorded]
-        told = [(*place, key, each.recorded_at_us) for (place, each), key in zip(recorded, keys, strict=True)]
-        return [each for each in told if not each[0].startswith("audit/")]
+        recorded = [each for stream in self.side.mine() for each in self.side.events(stream)]
+        keys = [msgspec.msgpack.decode(each.context, type=AuditContext).correlation for each in recorded]
+        told = zip(recorded, keys, strict=True)
+        events = [(each.stream, each.version, key, each.recorded_at_us) for each, key in told]
+        return [each for each in events if not each[0].startswith("audit/")]
 
     def _check_keys(self) -> None:
         moments: dict[str, set[int]] = {}
@@ -173,33 +165,31 @@ class House:
             assert key not in moments, f"{key} was refused, and done"
 
     def _check_ranges(self) -> None:
-        rows = sorted((each.row.base, each.row.count, each.row.id) for each in self.memory.tables.campaigns.values())
         behind = 0
-        for base, count, _ in rows:
-            assert base == behind, f"ranges overlap or leave a hole: {rows}"
+        for base, count, _ in (ranges := self.side.ranges()):
+            assert base == behind, f"ranges overlap or leave a hole: {ranges}"
             behind = base + count
         created = {key.removeprefix("create ") for key in self.acked if key.startswith("create ")}
-        assert created <= {id_ for _, _, id_ in rows}
+        assert created <= {name for _, _, name in ranges}
 
-    def _check_counts(self) -> None:
-        open_ = {item.place for item in self.memory.tables.work_items.values() if item.state is State.DONE}
-        for id_ in self.memory.tables.campaigns:
-            loaded = streams.load(self.memory, campaign.stream_of(id_), fold_version=campaign.RULES.fold_version)
-            state = campaign.RULES.fold(loaded)
-            for number, phase in enumerate(state.phases):
-                accounted = sum(
-                    batch.stop - batch.start
-                    for (of, which, run, index), batch in self.memory.tables.batches.items()
-                    if (of, which, run) == (id_, number, phase.run) and (of, which, run, index) not in open_
-                )
-                assert dict(phase.counts).get("valid", 0) == accounted, f"{id_} {number}: {phase.counts}, {accounted}"
+    def _check_counts(self, name: str) -> None:
+        state = campaign.RULES.fold(self.side.load(campaign.stream_of(self.side.id(name))))
+        results = self.side.results(name)
+        for number, phase in enumerate(state.phases):
+            names = sum(size for (which, run, _), size in results.items() if (which, run) == (number, phase.run))
+            assert dict(phase.counts).get("valid", 0) == names, f"{name}, phase {number}: {phase.counts}, {names}"
+
+
+def on_memory(world: World, store: MemoryStore | None = None, runtime: str = "") -> House:
+    """A house over the memory store; with the name of a runtime, beside others."""
+    prefix = f"{runtime}-" if runtime else ""
+    return House(world, OnMemory(world, store or MemoryStore(), runtime or "r1", f"{prefix}store"), prefix)
 
 
 @contextmanager
-def on_memory() -> Any:  # noqa: ANN401 - a context
-    """Have Admission read the memory store, by the twin of each table family; and claims noted in `CLAIMS`."""
+def reading(side: type[Side]) -> Iterator[None]:
+    """Have Admission read by the families of a side, and the claims of a memory store be noted in `CLAIMS`."""
     before = admission.leases, admission.work_items, leases.claim_stream
-    admission.leases, admission.work_items = leases, work_items  # type: ignore[assignment]
 
     def claim_stream(store: MemoryStore, runtime: str, stream: str) -> int | None:
         epoch = before[2](store, runtime, stream)
@@ -207,7 +197,7 @@ def on_memory() -> Any:  # noqa: ANN401 - a context
             CLAIMS.setdefault(store, []).append((stream, store.tables.heads[stream].version, runtime))
         return epoch
 
-    leases.claim_stream = claim_stream
+    admission.leases, admission.work_items, leases.claim_stream = side.leases, side.work_items, claim_stream
     try:
         yield
     finally:

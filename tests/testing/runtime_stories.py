@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from house import CLAIMS, House
+from house import CLAIMS, House, on_memory
 
 from domainflow.actors.campaign.messages import (
     ArchiveCampaign,
@@ -58,7 +58,7 @@ def takeover(world: World) -> None:
     """A runtime is taken for dead while its clients go on; another one takes its campaign over, and has clients too."""
     world.expect_failures(Unavailable, Fenced)
     memory = MemoryStore()
-    former, successor = House(world, memory), House(world, memory, "r2")
+    former, successor = on_memory(world, memory), on_memory(world, memory, "r2")
     with world.calm():
         former.create("c1", 20)
         former.command("former starts", "c1", StartCampaign())

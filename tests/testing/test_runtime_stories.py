@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from house import House, on_memory
+from house import on_memory, reading
 from runtime_stories import clients, search, takeover
+from sides import OnMemory
 
 from domainflow.actors import shell
 from domainflow.actors.coordinator.front import Coordinator
@@ -21,12 +22,12 @@ from domainflow.store.port import Committed, Item, Outcome
 from domainflow.testing import CONTEXT, World, find, replay
 from domainflow.testing.exploring import run
 
-STORY = partial(clients, House)
+STORY = partial(clients, on_memory)
 
 
 @pytest.fixture(autouse=True)
 def _memory() -> Iterator[None]:
-    with on_memory():
+    with reading(OnMemory):
         yield
 
 
