@@ -56,7 +56,8 @@ class OnPostgres(Actor):
         return commit.Lane(self.runtime, number)
 
     def commit_on(self, lane: commit.Lane, *items: Item) -> list[object]:
-        return list(commit.commit_batch(self.app, lane, items))
+        with closing(pool.connect(self.dsn, "app")) as own:  # what a session sees, its lane alone has told it
+            return list(commit.commit_batch(own, lane, items))
 
     def group_on(self, lane: commit.Lane, *items: Item) -> object:
         return commit.commit_group(self.app, lane, items)
