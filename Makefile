@@ -25,12 +25,13 @@ test: venv  ## run the tests, but for chaos and soak; the store's once more on t
 	$(bin)/python -m pytest $(at_once)
 	$(on_oldest) $(bin)/python -m pytest $(at_once) tests/store
 
-check: venv  ## lint, format, types, floors, links: everything CI checks but the tests
+check: venv  ## lint, format, types, floors, actors, links: everything CI checks but the tests
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy --strict domainflow
 	$(bin)/pyright
 	$(bin)/lint-imports --no-logo
+	$(bin)/python -m domainflow.lint domainflow examples
 	$(bin)/python scripts/check_docs.py
 
 fix: venv  ## mend what ruff can mend

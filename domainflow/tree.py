@@ -201,7 +201,7 @@ class Parts:
         specs = [self._pinned("command_box", self._command_box)]
         if self.campaigns:
             specs += [self._pinned("admission", self._admission), self._pinned("reconciler", self._reconciler)]
-            specs.append(self._pinned("leader", lambda: Leader(self.store, runtime=self.runtime)))
+            specs.append(self._pinned("leader", partial(Leader, self.store, runtime=self.runtime)))
             specs.append(self._pinned("monitor", self._monitor))
             if self.settings.retention_days:
                 specs.append(self._pinned("retention", self._retention))

@@ -5,7 +5,7 @@ costs a tick; a report that is heard twice is refused by the ledger.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -35,6 +35,8 @@ FindCampaign = Callable[[str], Ref[CampaignReport] | None]  # by uuid; None: no 
 
 class Admission(Behaviour[object]):
     """Looks at the ledger for all campaigns of this runtime at once."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(  # noqa: PLR0913 - what admission needs, from three sides
         self,

@@ -28,6 +28,8 @@ N = TypeVar("N")
 class Behaviour(Generic[M_contra]):
     """What an actor does. Its methods run one at a time and never wait; if one raises, a new behaviour takes over."""
 
+    blocks: ClassVar[bool] = False  # whether it waits for the outside world: then it must be pinned, or won't start
+    uses_threads: ClassVar[bool] = False  # whether it hands work to threads, which touch nothing that is its own
     cell: "BehaviourCell"  # set before on_start
     keeps_deferred: ClassVar[bool] = False  # whether asks it deferred stay open for its successor to answer
 

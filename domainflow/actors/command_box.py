@@ -4,7 +4,7 @@ The answer is written in the actor's own commit, with its events. Woken by a hin
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -37,6 +37,8 @@ class Again(NamedTuple):
 
 class CommandBox(Behaviour[object]):
     """Carries commands from the box to the actors: of each stream one after the other, of all streams at once."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, store: Postgres, activate: Activate, *, runtime: str, tick_s: float) -> None:
         """Wire it. `activate` returns the actor of a stream, or starts it and returns None; it must not wait."""

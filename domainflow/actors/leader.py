@@ -3,7 +3,7 @@
 What somebody waits for (orphans, items of the dead) is no chore of its: a leader that is slow or gone strands nobody.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -27,6 +27,8 @@ _log = structlog.get_logger()
 
 class Leader(Behaviour[object]):
     """Holds the term, or waits for it."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, store: Postgres, *, runtime: str) -> None:
         """Wire it."""

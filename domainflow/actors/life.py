@@ -16,7 +16,7 @@ from domainflow.actors.pykka_side import answer_pykka
 from domainflow.actors.ref import Status
 from domainflow.actors.restart import Exit
 from domainflow.actors.signals import ChildFailed, ChildStarted, ChildStopped, Start, Stop
-from domainflow.errors import ActorStopped
+from domainflow.errors import ActorStopped, InvalidInput
 
 _log = structlog.get_logger()
 
@@ -65,6 +65,8 @@ class LivingCell(BehaviourCell):
     def _make(self) -> Deferred | None:
         behaviour = self._factory()
         self._fence()  # it may have taken so long that somebody else has its place
+        if behaviour.blocks and self._runs_on is not RunsOn.PINNED:
+            raise InvalidInput(f"{type(behaviour).__name__} blocks: its child spec must say dispatcher='pinned'")
         behaviour.cell = self
         self._behaviour = behaviour
         return behaviour.on_start()

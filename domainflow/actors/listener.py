@@ -4,7 +4,7 @@ A hint is only ever a hint: whoever is woken looks for itself, and everybody loo
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 
 class Listener(Behaviour[object]):
     """One pinned thread that waits for Postgres to say something."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, presence: Presence, *, hint: Callable[[str], None]) -> None:
         """`hint` is told each payload; it must be short."""

@@ -6,7 +6,7 @@ load that is a few hundred notifications a second, however many commits there ar
 
 import threading
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import structlog
 
@@ -75,6 +75,8 @@ class Rested(NamedTuple):
 
 class Notifier(Behaviour[object]):
     """Empties the outbox. Pinned to a thread of its own, since it waits for Postgres."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, outbox: Outbox, runtime: str, hints: Hints) -> None:
         """`hints` are its own; whoever puts something into an empty `outbox` signals it `Wake`."""

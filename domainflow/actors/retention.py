@@ -5,7 +5,7 @@ for it waits; nobody waits for it.
 """
 
 import uuid
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -40,6 +40,8 @@ _log = structlog.get_logger()
 
 class Retention(Behaviour[object]):
     """Holds the term, or waits for it."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, store: Postgres, archiver: Archiver, *, runtime: str, retention_days: float) -> None:
         """Wire it; `retention_days` is for how long nothing must have happened to an ended campaign."""

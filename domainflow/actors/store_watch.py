@@ -3,6 +3,8 @@
 Since version 17 Postgres ends them too; before, this alone does. Nobody else hears where the slow one was opened.
 """
 
+from typing import ClassVar
+
 import structlog
 
 from domainflow.actors.behaviour import Behaviour
@@ -18,6 +20,8 @@ _log = structlog.get_logger()
 
 class StoreWatch(Behaviour[object]):
     """Looks again and again; what is overdue is cancelled, and cut off if that has not ended it by the next look."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._cancelled: tuple[Open, ...] = ()

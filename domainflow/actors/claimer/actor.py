@@ -6,7 +6,7 @@ the item tells apart from what was done.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 import structlog
@@ -40,6 +40,8 @@ class Tick(Struct, frozen=True):
 
 class Claimer(Behaviour[object]):
     """Hands out work and takes in results."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(  # noqa: PLR0913 - what a claim needs, from four sides
         self,

@@ -5,7 +5,7 @@ Pinned to a thread of its own, since it waits for Postgres. Its hand is its cell
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -29,6 +29,9 @@ Reader = Callable[[Load], Loaded | HeldElsewhere]
 
 class CommitLane(Behaviour[LaneMessage]):
     """One connection to Postgres, and everything that waits for it."""
+
+    blocks: ClassVar[bool] = True
+    uses_threads: ClassVar[bool] = True  # to read streams, so that no commit waits for a load
 
     def __init__(  # noqa: PLR0913 - what it is wired to
         self,

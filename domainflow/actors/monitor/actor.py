@@ -5,7 +5,7 @@ a term ends, raise nothing twice.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -65,6 +65,8 @@ class Telling(NamedTuple):
 
 class Monitor(Behaviour[object]):
     """One look after the other: at its own runtime, and while it leads at everything else."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(  # noqa: PLR0913 - what it is wired to
         self,

@@ -4,7 +4,7 @@ Whatever is forgotten here is seen again at the next look; a kill between record
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import structlog
 
@@ -67,6 +67,8 @@ class Overdue(NamedTuple):
 
 class Reconciler(Behaviour[object]):
     """One look after the other."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(self, store: Postgres, committer: Committer, actors: Actors, *, runtime: str, sweep_s: float) -> None:
         """Wire it; `sweep_s` is the time between two looks."""

@@ -1,0 +1,7 @@
+"""`python -m domainflow.lint PATH...`."""
+
+import sys
+
+from domainflow.lint import main
+
+sys.exit(main(sys.argv[1:]))
