@@ -117,7 +117,6 @@ class BehaviourCell(pykka.Actor):
         self._behaviour: Behaviour[Never] | None = None
         self._opened = False  # on_start returned, so on_stop is due
         self._stop_order: Stop | None = None  # the order that is being carried out
-        self._current: Envelope | None = None
         self._thread_id = 0
         self._timers = OwnTimers()
         self._deferrals = Deferrals()

@@ -6,7 +6,7 @@ What the actor does is its behaviour's affair; when it starts and ends its super
 import sys
 import threading
 import traceback
-from typing import Final, TypeVar
+from typing import Final, Never, TypeVar
 
 import structlog
 from pykka import ActorRef
@@ -86,20 +86,20 @@ class Cell(LivingCell):
             Where it was stuck, as a traceback; None when it is between two messages, not stuck: try again in a moment.
         """
         stack = self.stack()
-        stuck = self._mailbox.turning
-        turn = self._mailbox.seize()
-        if turn is None:
+        seized = self._mailbox.seize()
+        if seized is None:
             return None
-        if stuck:
+        if seized.stuck:
             self._dispatcher.replace(self)
-        if self._current is not None and self._current.reply is not None:
-            self._current.reply.fail(ActorStopped(f"{self.path} did not come back from this message and was given up"))
+        if seized.envelope is not None and seized.envelope.reply is not None:
+            gone = ActorStopped(f"{self.path} did not come back from this message and was given up")
+            seized.envelope.reply.fail(gone)
         self._let_go(final=final)
         if final:
             self._close()
         else:
             self._stop_order, self.status = None, Status.HALTED
-        if self._mailbox.rest(turn):
+        if self._mailbox.rest(seized.turn):
             self._schedule()
         return stack
 
@@ -123,11 +123,13 @@ class Cell(LivingCell):
     def _run_turn(self, turn: int) -> None:
         until_s = self.clock.monotonic_s() + TURN_S
         for _ in range(self._dispatcher.turn_messages):
+            # Read before the message: whoever takes over after that puts another there, which is not ours to run.
+            behaviour = self._behaviour
             item = self._mailbox.take(turn)
             if item is None:
                 break
             if isinstance(item, Envelope):
-                self._receive(turn, item)
+                self._receive(turn, behaviour, item)
             else:
                 self._hear(turn, item)
             if self.clock.monotonic_s() >= until_s:
@@ -135,14 +137,13 @@ class Cell(LivingCell):
         if self.status is not Status.STARTING and self._mailbox.idle():
             self._idle(turn)
 
-    def _receive(self, turn: int, envelope: Envelope) -> None:
-        behaviour, reply = self._behaviour, envelope.reply
+    def _receive(self, turn: int, behaviour: Behaviour[Never] | None, envelope: Envelope) -> None:
+        reply = envelope.reply
         if behaviour is None or (reply is not None and reply.done):
             self._mailbox.leave(turn)
             self.environment.dead_letters.add(self.path, envelope.message, "expired")
             return
         CORRELATION.set(envelope.context.correlation_id)
-        self._current = envelope
         answer: object = None
         error: BaseException | None = None
         try:
@@ -150,7 +151,6 @@ class Cell(LivingCell):
         except BaseException as raised:  # noqa: BLE001  # SystemExit in one actor is that actor's failure
             error = raised
         self._mailbox.leave(turn)
-        self._current = None
         if error is not None:
             self._refuse_or_fail(turn, envelope, error)
         elif reply is not None:

@@ -4,12 +4,12 @@ How messages get there stands in `cell`; when a step is due is the supervisor's 
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Never, TypeVar
 
 import structlog
 from pykka._envelope import Envelope as PykkaEnvelope
 
-from domainflow.actors.behaviour import BehaviourCell
+from domainflow.actors.behaviour import Behaviour, BehaviourCell
 from domainflow.actors.envelope import DEFERRED, Deferred
 from domainflow.actors.environment import RunsOn
 from domainflow.actors.pykka_side import answer_pykka
@@ -51,7 +51,12 @@ class LivingCell(BehaviourCell):
         self.incarnation += 1
         self.status = Status.STARTING
         self._mailbox.suspend_only_once()
-        started, error = self._foreign(turn, self._make)
+        started: Deferred | None = None
+        behaviour, error = self._foreign(turn, self._make)
+        if behaviour is not None:
+            # Outside the behaviour's code, where its turn cannot be seized: it never takes its successor's place.
+            behaviour.cell, self._behaviour = self, behaviour
+            started, error = self._foreign(turn, behaviour.on_start)
         if error is not None:
             self._fail(turn, error)
             return
@@ -62,14 +67,11 @@ class LivingCell(BehaviourCell):
         if started is not DEFERRED:
             self._run_on()
 
-    def _make(self) -> Deferred | None:
+    def _make(self) -> Behaviour[Never]:
         behaviour = self._factory()
-        self._fence()  # it may have taken so long that somebody else has its place
         if behaviour.blocks and self._runs_on is not RunsOn.PINNED:
             raise InvalidInput(f"{type(behaviour).__name__} blocks: its child spec must say dispatcher='pinned'")
-        behaviour.cell = self
-        self._behaviour = behaviour
-        return behaviour.on_start()
+        return behaviour
 
     def _run_on(self) -> None:
         if self.status is Status.STARTING:
@@ -125,7 +127,7 @@ class LivingCell(BehaviourCell):
     def _let_go(self, *, final: bool) -> None:
         """Forget the behaviour and all that belongs to it."""
         behaviour, self._behaviour = self._behaviour, None
-        self._opened, self._current = False, None
+        self._opened = False
         self._mailbox.suspend_only_once()
         self._timers.cancel_all()
         if final or behaviour is None or not behaviour.keeps_deferred:

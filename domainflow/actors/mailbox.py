@@ -7,7 +7,7 @@ knows neither what a message means nor which thread will handle it.
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from pykka._envelope import Envelope as PykkaEnvelope
 
@@ -24,6 +24,14 @@ class TurnSeized(BaseException):
 
     Not an `Exception`, so that no `except Exception` of a behaviour swallows it.
     """
+
+
+class Seized(NamedTuple):
+    """A turn that was taken over."""
+
+    turn: int  # the new one's number
+    stuck: bool  # whether a thread is in the old one
+    envelope: Envelope | None  # the message that this thread has in hand
 
 
 class Mailbox:
@@ -47,7 +55,8 @@ class Mailbox:
         self._suspensions = 0
         self._scheduled = False  # a dispatcher has it, or its turn runs
         self._turning = False  # a turn runs
-        self._foreign = False  # and is inside the behaviour's code, where it may be stuck
+        # And is inside the behaviour's code, where it may be stuck: with this message, or (True) with anything else.
+        self._foreign: Envelope | bool = False
         self._turn = 0  # raised when a turn is taken over
 
     def bind(self, wake: Callable[[], None], capacity: int) -> None:
@@ -122,7 +131,7 @@ class Mailbox:
                 envelope = self._user.get_nowait()
             except Empty:  # a close() just emptied it
                 return None
-            self._foreign = True
+            self._foreign = envelope
             return envelope
 
     def enter(self, turn: int) -> None:
@@ -149,8 +158,8 @@ class Mailbox:
             self._scheduled = not self._closed and self._deliverable()
             return self._scheduled
 
-    def seize(self) -> int | None:
-        """Take the turn away from the thread that has it; the number of the new turn, which the caller must `rest`.
+    def seize(self) -> Seized | None:
+        """Take the turn away from the thread that has it. The caller must `rest` the new one.
 
         From here on the old turn's thread can neither take a message nor end the turn. None when that thread is not
         inside the behaviour's code, and so not stuck: try again in a moment.
@@ -159,8 +168,10 @@ class Mailbox:
             if self._turning and not self._foreign:
                 return None
             self._turn += 1
+            held = self._foreign if isinstance(self._foreign, Envelope) else None
+            seized = Seized(self._turn, self._turning, held)
             self._turning, self._foreign = True, False
-            return self._turn
+            return seized
 
     # --- for the cell
 

@@ -146,19 +146,21 @@ def test_every_put_that_races_a_close_is_either_given_back_or_refused() -> None:
 
 def test_a_stuck_turn_can_be_seized_and_then_touches_nothing() -> None:
     mailbox = Mailbox()
-    mailbox.put_user(message("stuck"))
+    stuck = message("stuck")
+    mailbox.put_user(stuck)
     mailbox.put_user(message("next"))
     old = mailbox.begin()
     assert old is not None
     mailbox.take(old)
-    new = mailbox.seize()
-    assert new is not None
+    seized = mailbox.seize()
+    assert seized is not None
+    assert (seized.stuck, seized.envelope) == (True, stuck)
     for touch in (mailbox.leave, mailbox.take, mailbox.enter):
         with pytest.raises(TurnSeized):
             touch(old)
     assert not mailbox.rest(old)  # no effect: the new turn still runs
     assert mailbox.begin() is None
-    assert mailbox.rest(new)
+    assert mailbox.rest(seized.turn)
 
 
 def test_a_turn_that_is_not_inside_the_behaviour_cannot_be_seized() -> None:
