@@ -7,13 +7,21 @@ import threading
 import pykka
 import pytest
 from kernel import CONTEXT, SOON_S, Puppet, count, world
+from pykka import messages
+from pykka._actor import ActorInbox
 from pykka._envelope import Envelope as PykkaEnvelope
+from pykka._future import _Unset
+from pykka._threading import ThreadingFutureResult
 
 from domainflow.actors.behaviour import BehaviourCell
 from domainflow.actors.cell import Cell
 from domainflow.actors.envelope import Reply
 from domainflow.actors.environment import Environment
+from domainflow.actors.life import LivingCell
 from domainflow.actors.mailbox import Mailbox
+from domainflow.actors.restart import Exit
+from domainflow.actors.signals import Stop
+from domainflow.errors import AskTimeout
 
 
 class Stock(pykka.Actor):
@@ -33,6 +41,24 @@ def test_an_implementor_brings_inbox_future_and_loop_and_nothing_else() -> None:
 def test_the_constructor_that_cells_do_not_call_sets_four_attributes() -> None:
     # Cells set the first three themselves; the fourth is made by `actor_ref` when somebody wants it.
     assert set(vars(Stock())) == {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
+
+
+def test_of_what_an_actor_has_cells_replace_only_what_is_meant_to_be_replaced() -> None:
+    # A method of this name that a new release brings would be replaced without anybody knowing.
+    ours = {name for cls in (BehaviourCell, LivingCell, Cell) for name in vars(cls)}
+    common = {name for name in ours & vars(pykka.Actor).keys() if not name.startswith("__")}
+    assert common == {*pykka.Actor.__abstractmethods__, "actor_ref", "stop", "_abc_impl"}
+
+
+def test_an_inbox_is_what_has_put_get_and_empty() -> None:
+    assert {name for name in vars(ActorInbox) if not name.startswith("_")} == {"put", "get", "empty"}
+
+
+def test_a_reference_keeps_five_things_of_its_actor_and_the_actor_itself_weakly() -> None:
+    cell = Cell(Environment(), "a", Puppet, report=lambda _: None)
+    kept = vars(cell.actor_ref)
+    assert kept.keys() == {"_actor_weakref", "actor_class", "actor_urn", "actor_inbox", "actor_stopped"}
+    assert kept["_actor_weakref"]() is cell
 
 
 def test_a_cell_is_a_pykka_actor_with_what_a_reference_of_pykka_reads() -> None:
@@ -59,6 +85,40 @@ def test_a_message_by_a_reference_of_pykka_is_refused_for_it_has_no_context() ->
         assert cell.ref.ask(count, CONTEXT) == 1
 
 
+def test_a_cell_that_has_ended_is_dead_to_a_reference_of_pykka() -> None:
+    with world() as here:
+        cell = here.start()
+        cell.order(Stop(Exit.SHUTDOWN))
+        here.report()
+        assert not cell.actor_ref.is_alive()
+        with pytest.raises(pykka.ActorDeadError):
+            cell.actor_ref.tell("hello")
+        asked = cell.actor_ref.ask("hello", block=False)
+        assert isinstance(asked, Reply)
+        assert isinstance(asked.error, pykka.ActorDeadError)
+        assert cell.actor_ref.stop(timeout=SOON_S) is False
+
+
+def test_what_pykka_sends_to_stop_is_no_message_of_a_host() -> None:
+    stock = Stock()
+    stock.actor_ref.stop(block=False)
+    envelope = stock.actor_inbox.get()
+    assert isinstance(envelope, PykkaEnvelope)
+    assert isinstance(envelope.message, messages._ActorStop)  # noqa: SLF001  # what answer_pykka looks for
+    assert isinstance(envelope.reply_to, Reply)
+
+
+def test_a_proxy_of_pykka_reaches_nothing_inside_a_cell() -> None:
+    with world() as here:
+        cell = here.start()
+        proxy = cell.actor_ref.proxy()
+        with pytest.raises(TypeError, match="needs a context"):
+            proxy.kept.get(timeout=SOON_S)
+        with pytest.raises(TypeError, match="needs a context"):
+            proxy.kept = 1
+        assert cell.kept is None
+
+
 def test_no_cell_is_in_the_registry_that_is_global_to_the_process() -> None:
     with world() as here:
         here.start()
@@ -78,6 +138,32 @@ def test_a_future_of_pykka_is_a_condition_and_a_result_and_is_set_once() -> None
     assert (settled.value, settled.exc_info) == ("value", None)
     with pytest.raises(queue.Full):
         future.set("again")
+
+
+def test_the_constructor_that_replies_do_not_call_sets_four_attributes() -> None:
+    assert set(vars(pykka.ThreadingFuture())) == {"_get_hook", "_get_hook_result", "_condition", "_result"}
+    assert type(vars(pykka.ThreadingFuture())["_get_hook_result"]) is _Unset
+    assert ThreadingFutureResult._fields == ("value", "exc_info")
+
+
+def test_what_pykka_makes_of_a_reply_asks_its_hook_once_and_waits_as_long_as_it_is_told() -> None:
+    asked: list[object] = []
+    reply = Reply()
+    doubled = reply.map(lambda value: asked.append(value) or [value, value])  # type: ignore[func-returns-value]
+    assert isinstance(doubled, Reply)
+    with pytest.raises(AskTimeout):
+        doubled.get(timeout=0)
+    reply.set("value")
+    assert [doubled.get(timeout=0), doubled.get(0)] == [["value", "value"]] * 2
+    assert asked == ["value"]
+    assert pykka.get_all([reply, doubled], timeout=0) == ["value", ["value", "value"]]
+    with pytest.raises(queue.Full):
+        reply.set_get_hook(lambda _: "another")
+
+
+def test_a_future_is_awaited_and_iterated_by_one_method() -> None:
+    assert pykka.Future.__iter__ is pykka.Future.__await__
+    assert Reply.__iter__ is Reply.__await__
 
 
 def test_the_condition_of_a_future_can_be_taken_twice_by_one_thread() -> None:
