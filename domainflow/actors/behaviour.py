@@ -128,18 +128,15 @@ class BehaviourCell(pykka.Actor):
 
     def started(self) -> None:
         """Say that a start that `on_start` deferred is complete."""
-        self._fence()
-        self._mailbox.put_system(Stamped(self.incarnation, Started()))
+        self.signal(Started())
 
     def stop(self) -> None:
         """End this behaviour after the message or signal in hand, as a normal end; the supervisor decides what then."""
-        self._fence()
-        self._mailbox.put_system(Stop(Exit.NORMAL, final=False))
+        self.signal(Stop(Exit.NORMAL, final=False))
 
     def finish(self) -> None:
         """Say that what kept `may_stop` from saying yes is done."""
-        self._fence()
-        self._mailbox.put_system(Stamped(self.incarnation, Finish()))
+        self.signal(Finish())
 
     def stop_if_idle(self) -> bool:
         """End this actor, as a normal end, unless anything waits in its mailbox or for its answer; whether it does.
@@ -147,7 +144,7 @@ class BehaviourCell(pykka.Actor):
         Nothing can slip in between: the look and the closing are one. For `on_idle` only.
         """
         self._fence()
-        return not len(self._deferrals) and self._mailbox.close_if_empty()
+        return not len(self._deferrals) and self._mailbox.close_if_empty(self._own_turn())
 
     @property
     def stopping(self) -> bool:
@@ -167,31 +164,31 @@ class BehaviourCell(pykka.Actor):
 
     def suspend_user(self) -> None:
         """Take no message, only signals, until as many `resume_user`."""
-        self._fence()
-        self._mailbox.suspend()
+        self._mailbox.suspend(self._own_turn())
 
     def resume_user(self) -> None:
         """Undo one `suspend_user`."""
-        self._fence()
-        self._mailbox.resume()
+        self._mailbox.resume(self._own_turn())
 
     # --- signals to itself: all of them die with this incarnation
 
     def signal(self, signal: object) -> None:
         """Hear this signal later."""
+        stamped = Stamped(self.incarnation, signal)  # first: after the fence this may be a successor's
         self._fence()
-        self._mailbox.put_system(Stamped(self.incarnation, signal))
+        self._mailbox.put_system(stamped)
 
     def start_timer(self, key: object, delay_s: float, signal: object) -> None:
         """Hear this signal once, not before `delay_s` seconds from now; replaces the timer of the same key."""
+        fired, timers = TimerFired(key, object(), signal), self._timers  # first, as in `signal`
         self._fence()
-        fired = TimerFired(key, object(), signal)
-        self._timers.start(self.environment.timers, delay_s, fired, self._mailbox.put_system)
+        timers.start(self.environment.timers, delay_s, fired, self._mailbox.put_system)
 
     def cancel_timer(self, key: object) -> None:
         """Don't hear it: not even if it has gone off a moment ago."""
+        timers = self._timers
         self._fence()
-        self._timers.cancel(key)
+        timers.cancel(key)
 
     def request(
         self, ref: Ref[N], message: N, context: Context, *, token: object, timeout_s: float = ASK_TIMEOUT_S
@@ -205,31 +202,29 @@ class BehaviourCell(pykka.Actor):
             MailboxFull: not sent, and no answer will be heard.
             AskCycle: likewise; the other one is waiting for this actor.
         """
+        incarnation = self.incarnation
         self._fence()
         reply = ref.ask_reply(message, context)
         late = AskTimeout(f"{ref.path} gave no answer within {timeout_s} s; the message may still be handled")
         timer = self.environment.timers.after(timeout_s, lambda: reply.fail(late))
         reply.add_done_callback(lambda _: timer.cancel())
-        self._hear_answer(reply, token)
+
+        def hear(settled: Reply) -> None:
+            self._mailbox.put_system(Stamped(incarnation, Answer(token, settled.value, settled.error)))
+
+        reply.add_done_callback(hear)
 
     def answer_to(self, token: object) -> Callable[[object], None]:
         """What somebody else may call, from any thread: its value is heard as `Answer(token, value)`; no time-out."""
+        answer_to = _AnswerTo(self._mailbox.put_system, self.incarnation, token)
         self._fence()
-        return _AnswerTo(self._mailbox.put_system, self.incarnation, token)
+        return answer_to
 
     # --- within the house
 
     def hear(self, signal: object) -> None:
         """As `Ref.signal`, from any thread, but gone without a dead letter if the cell has ended."""
         self._mailbox.put_system(signal)
-
-    def _hear_answer(self, reply: Reply, token: object) -> None:
-        incarnation = self.incarnation
-
-        def hear(settled: Reply) -> None:
-            self._mailbox.put_system(Stamped(incarnation, Answer(token, settled.value, settled.error)))
-
-        reply.add_done_callback(hear)
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox:
@@ -248,6 +243,10 @@ class BehaviourCell(pykka.Actor):
     def stack(self) -> str:
         """Where its turn is just now, as a traceback; empty when none runs."""
         raise NotImplementedError
+
+    def _own_turn(self) -> int | None:
+        """The turn that the running thread has of this actor."""
+        return here.turn if here.path == self.path else None
 
     def _fence(self) -> None:
         """Stop a thread whose turn was taken over: whatever it does to this cell would hit its successor."""

@@ -196,6 +196,8 @@ class Cell(LivingCell):
                 self._run_on()
             case Finish():
                 self._end(turn)
+            case Stop():
+                self._begin_stop(turn, signal)
             case _:
                 self._deliver(turn, signal)
 

@@ -10,6 +10,7 @@ import structlog
 from pykka._envelope import Envelope as PykkaEnvelope
 
 from domainflow.actors.behaviour import Behaviour, BehaviourCell
+from domainflow.actors.belongings import OwnTimers
 from domainflow.actors.envelope import DEFERRED, Deferred
 from domainflow.actors.environment import RunsOn
 from domainflow.actors.pykka_side import answer_pykka
@@ -130,6 +131,7 @@ class LivingCell(BehaviourCell):
         self._opened = False
         self._mailbox.suspend_only_once()
         self._timers.cancel_all()
+        self._timers = OwnTimers()  # a thread that was given up may be setting one of the old ones
         if final or behaviour is None or not behaviour.keeps_deferred:
             ended = f"{self.path} ended before it answered; whether the message took effect is not known"
             self._deferrals.fail(ActorStopped(ended))

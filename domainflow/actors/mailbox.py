@@ -175,14 +175,18 @@ class Mailbox:
 
     # --- for the cell
 
-    def suspend(self) -> None:
+    # With a turn, these raise `TurnSeized` where it was taken over, and have done nothing then.
+
+    def suspend(self, turn: int | None = None) -> None:
         """Hold the user lane back, until as many `resume` calls."""
         with self._gate:
+            self._check(turn)
             self._suspensions += 1
 
-    def resume(self) -> None:
+    def resume(self, turn: int | None = None) -> None:
         """Undo one `suspend`; more of them do nothing."""
         with self._gate:
+            self._check(turn)
             self._suspensions = max(self._suspensions - 1, 0)
             wake = self._must_wake(self._deliverable())
         if wake is not None:
@@ -199,9 +203,10 @@ class Mailbox:
             self._closed = True
             return _drained(self._user), _drained(self._system)
 
-    def close_if_empty(self) -> bool:
+    def close_if_empty(self, turn: int | None = None) -> bool:
         """Close it if nothing waits in either lane; whether it did."""
         with self._gate:
+            self._check(turn)
             if self._closed or not self._user.empty() or not self._system.empty():
                 return False
             self._closed = True
@@ -247,8 +252,8 @@ class Mailbox:
         self._scheduled = self._wake is not None
         return self._wake
 
-    def _check(self, turn: int) -> None:
-        if turn != self._turn:
+    def _check(self, turn: int | None) -> None:
+        if turn != self._turn and turn is not None:
             raise TurnSeized
 
 

@@ -155,7 +155,8 @@ def test_a_stuck_turn_can_be_seized_and_then_touches_nothing() -> None:
     seized = mailbox.seize()
     assert seized is not None
     assert (seized.stuck, seized.envelope) == (True, stuck)
-    for touch in (mailbox.leave, mailbox.take, mailbox.enter):
+    own = (mailbox.suspend, mailbox.resume, mailbox.close_if_empty)
+    for touch in (mailbox.leave, mailbox.take, mailbox.enter, *own):
         with pytest.raises(TurnSeized):
             touch(old)
     assert not mailbox.rest(old)  # no effect: the new turn still runs
