@@ -46,17 +46,13 @@ class Ambush(Mailbox):
         return super().close_if_empty(*turn)
 
 
-class Ambushed(Cell):
-    _create_actor_inbox = staticmethod(Ambush)
-
-
 class Scene:
     """An actor whose supervisor gives it up, and starts it again, at the moment that the test names."""
 
     def __init__(self, here: World) -> None:
         self.here = here
         self.behaviours: list[Puppet] = []
-        self.cell = Ambushed(here.environment, "a", self.behave, report=here.reports.put)
+        self.cell = Cell(here.environment, "a", self.behave, report=here.reports.put)
         here.cells.append(self.cell)
         self.cell.launch()
         assert here.report() == ChildStarted("a", 1)
@@ -80,7 +76,7 @@ class Scene:
 
 @pytest.fixture
 def here() -> Iterator[World]:
-    with world() as made:
+    with world(Environment(mailbox=lambda _: Ambush())) as made:
         yield made
 
 
