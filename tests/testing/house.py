@@ -10,6 +10,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import msgspec
+from msgspec.structs import replace
 from reservation import reservation
 from sides import OnMemory, Side, claims
 
@@ -24,7 +25,7 @@ from domainflow.actors.ref import Ref
 from domainflow.actors.restart import Budget, Policy, Restart
 from domainflow.actors.rules import Ack, AuditContext, Rules
 from domainflow.actors.shell import EventSourced
-from domainflow.errors import AskTimeout, Conflict, Rejected, Unavailable
+from domainflow.errors import AskTimeout, Conflict, Denied, Rejected, Unavailable
 from domainflow.security.context import Context, Principal
 from domainflow.store.chain import GENESIS, follows
 from domainflow.store.memory import leases
@@ -63,6 +64,7 @@ class House:
     def create(self, name: str, count: int) -> None:
         side = self.side
         command = reservation(count, side.id(name), side.source)
+        command = replace(command, draft=replace(command.draft, principal=self.alice.id))
         alive = partial(self._alive, "patterns", "source", pattern.RULES, side.source)
         self._done(f"create {name}", alive, command)
 
@@ -70,6 +72,11 @@ class House:
         """Have it done, or refused, whatever it takes: asked again under its key while nobody knows."""
         stream = campaign.stream_of(self.side.id(name))
         self._done(key, partial(self._alive, "campaigns", name, campaign.RULES, stream), command)
+
+    def own(self, name: str) -> None:
+        """Have a campaign's actor alive here."""
+        stream = campaign.stream_of(self.side.id(name))
+        self._patiently(f"taking {name} over", partial(self._alive, "campaigns", name, campaign.RULES, stream))
 
     def work(self) -> None:
         """Do what there is to do, once."""
@@ -81,19 +88,21 @@ class House:
     def _done(self, key: str, alive: Callable[[], Ref[Any]], command: object) -> None:
         unique = f"{key} of {self.side.source}"
         context = Context(principal=self.alice, correlation_id=key, idempotency_key=unique)
+        try:
+            answer = self._patiently(key, lambda: alive().ask(command, context))
+        except Rejected as refusal:
+            self.refused[key] = refusal
+        else:
+            assert isinstance(answer, Ack)
+            self.acked[key] = answer
+
+    def _patiently(self, what: str, act: Callable[[], object]) -> object:
         for _ in range(self.tries):
             try:
-                answer = alive().ask(command, context)
-                assert isinstance(answer, Ack)
-                self.acked[key] = answer
+                return act()
             except (Unavailable, AskTimeout, Conflict, CrashError):
                 self.world.sleep(0.5)
-            except Rejected as refusal:
-                self.refused[key] = refusal
-                return
-            else:
-                return
-        raise AssertionError(f"{key} was neither done nor refused in {self.tries} tries")
+        raise AssertionError(f"{what} was neither done nor refused in {self.tries} tries")
 
     # --- who lives here
 
@@ -161,8 +170,9 @@ class House:
             moments.setdefault(key, set()).add(moment)
         for key in self.acked:
             assert len(moments.get(key, {0})) == 1, f"{key} was done {len(moments[key])} times"
-        for key in self.refused:
+        for key, refusal in self.refused.items():
             assert key not in moments, f"{key} was refused, and done"
+            assert not isinstance(refusal, Denied), f"{key}: {refusal}"
 
     def _check_ranges(self) -> None:
         behind = 0

@@ -65,6 +65,8 @@ def takeover(world: World) -> None:
 
     def take() -> None:
         leases.end_session(memory, "r1")
+        successor.own("c1")
+        world.sleep(1.0)  # whatever the former owner has on its way arrives
         for number in range(2):
             successor.command(f"successor {number}", "c1", world.random.choice(COMMANDS))
 
